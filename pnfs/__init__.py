@@ -1,0 +1,3 @@
+"""
+An open parallel NFS service on Twisted.
+"""

@@ -1,0 +1,3 @@
+"""
+The administration channel of a running server.
+"""

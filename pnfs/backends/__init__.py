@@ -1,0 +1,3 @@
+"""
+Where metadata and data are kept.
+"""

@@ -1,0 +1,3 @@
+"""
+Implementations of L{pnfs.interfaces.IMetadataBackend}.
+"""

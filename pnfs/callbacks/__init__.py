@@ -1,0 +1,3 @@
+"""
+The back channel: CB_COMPOUND, recalls, notifications.
+"""

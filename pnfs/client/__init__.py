@@ -1,0 +1,3 @@
+"""
+The user-space pNFS client.
+"""

@@ -1,0 +1,3 @@
+"""
+The C{pnfs} program, one module per subcommand.
+"""

@@ -1,0 +1,403 @@
+"""
+Every seam of the service.
+
+Methods declared C{async} return an awaitable; those that need not wait finish at
+the first step, which costs about a microsecond. Backends raise
+L{pnfs.backends.errors}, know no NFS status, never block the reactor and own
+their timeouts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional, Sequence
+
+from zope.interface import Attribute, Interface
+
+from pnfs.values import (
+    DataServer,
+    DirectoryEntry,
+    FSStatistics,
+    Inode,
+    LayoutReport,
+    LayoutRequest,
+    LayoutSegment,
+    NewObject,
+    ObjectAttributes,
+    PlaceRequest,
+    Placement,
+    ReadResult,
+    Removed,
+    SetAttributes,
+    WriteResult,
+)
+
+
+class ILayoutDriver(Interface):
+    """
+    A layout type: turns placements into what clients understand.
+
+    Pure: no I/O, no state, no clock. The core owns stateids, segments, conflicts,
+    recalls and deadlines.
+    """
+
+    name = Attribute("The name used in configuration and placements, e.g. C{files}.")
+    layoutType = Attribute("C{layouttype4} on the wire (RFC 8881, section 3.3.13).")
+
+    def place(request: PlaceRequest, servers: Sequence[DataServer]) -> Placement:
+        """
+        Choose the data servers of a new file.
+
+        @param servers: those that may be used now, at least one, in the order of
+            the configuration.
+        @raise ValueError: there are too few of them for the shape wanted.
+        """
+
+    def supports(placement: Placement) -> bool:
+        """
+        May this driver serve a file placed so? It need not have placed it.
+        """
+
+    def grant(request: LayoutRequest, placement: Placement) -> Sequence[LayoutSegment]:
+        """
+        Encode the layout of a file: whole-file segments whose bodies together fit
+        C{request.maxcount}.
+
+        @raise ValueError: it does not fit in C{maxcount} (NFS4ERR_TOOSMALL).
+        """
+
+    def device(servers: Sequence[DataServer]) -> bytes:
+        """
+        Encode C{da_addr_body} for the ordered servers a deviceid stands for.
+        """
+
+    def decodeReturn(body: bytes) -> LayoutReport:
+        """
+        Decode C{lrf_body} of a LAYOUTRETURN.
+
+        @raise pnfs.xdr.errors.XDRError: it is malformed.
+        """
+
+    def decodeStatistics(body: bytes) -> Optional[bytes]:
+        """
+        Decode the C{layoutupdate4} body of a LAYOUTSTATS.
+
+        @return: the data server's filehandle it speaks of, if it says.
+        @raise pnfs.xdr.errors.XDRError: it is malformed.
+        """
+
+
+class IMetadataBackend(Interface):
+    """
+    A tree of files, directories and special files with names, attributes and
+    placements; regular files' bytes are elsewhere.
+
+    Permissions are not its concern. C{.} and C{..} are never given to it. Names
+    are bytes. Every change that has been acknowledged survives C{kill -9};
+    creations, removals and renames also survive a power cut as far as the
+    underlying file system keeps its own order.
+    """
+
+    root = Attribute("The root L{Inode}; set once C{start} has finished.")
+    fsid = Attribute("(major, minor): two 64-bit numbers, stable over restarts.")
+    recovery = Attribute("The L{IRecoveryStore} kept beside the tree.")
+
+    async def start() -> None:
+        """
+        Make ready.
+
+        @raise BadConfiguration: the storage cannot be used; one clear line.
+        """
+
+    async def stop() -> None:
+        """
+        Flush and close; nothing may be called afterwards.
+        """
+
+    def cached(handle: bytes) -> Optional[Inode]:
+        """
+        The object if it is in memory: never waits, never touches storage.
+        """
+
+    def cachedChild(directory: Inode, name: bytes) -> Optional[Inode]:
+        """
+        An entry if it is known in memory to be there: as L{cached}.
+        """
+
+    async def byHandle(handle: bytes) -> Inode:
+        """
+        @raise NoSuchObject: it is gone, or the handle is not one of ours.
+        """
+
+    async def lookup(directory: Inode, name: bytes) -> Inode:
+        """
+        @raise NoSuchName: @raise NotDirectory: @raise NameTooLong:
+        """
+
+    async def parent(directory: Inode) -> Inode:
+        """
+        The directory above; the root's is the root.
+        """
+
+    async def readdir(
+        directory: Inode, cookie: int, limit: int
+    ) -> tuple[Sequence[DirectoryEntry], bool]:
+        """
+        Up to C{limit} entries after C{cookie} (0: from the beginning), without
+        C{.} and C{..}, and whether the last of them is the directory's last. An
+        entry that stays is given exactly once in a walk, whatever else changes.
+        """
+
+    async def create(directory: Inode, name: bytes, what: NewObject) -> Inode:
+        """
+        Make a new object of any type.
+
+        @raise NameExists:
+        """
+
+    async def createVerifier(inode: Inode) -> bytes:
+        """
+        The verifier it was created with, or C{b""}.
+        """
+
+    async def link(inode: Inode, directory: Inode, name: bytes) -> None:
+        """
+        Give a further name. @raise NameExists: @raise IsDirectory:
+        """
+
+    async def remove(directory: Inode, name: bytes, keep: bool) -> Removed:
+        """
+        Take a name away (an empty directory's too).
+
+        @param keep: if that was the last name of a regular file, keep the object
+            reachable by its handle until L{release}: it is open.
+        @raise DirectoryNotEmpty: @raise NoSuchName:
+        """
+
+    async def rename(
+        olddir: Inode, oldname: bytes, newdir: Inode, newname: bytes, keep: bool
+    ) -> Optional[Removed]:
+        """
+        Move a name, replacing what is there as rename(2) does.
+
+        @param keep: as for L{remove}, of what is replaced.
+        @return: what was replaced, or None (also if both names were one object).
+        @raise NameExists: a directory would replace a non-directory, or the other
+            way round (RFC 8881, section 18.26.3). @raise DirectoryNotEmpty:
+        @raise InvalidArgument: a directory would become its own descendant.
+        """
+
+    async def release(inode: Inode) -> None:
+        """
+        The last user of a removed-but-kept object has closed it.
+        """
+
+    async def setattr(inode: Inode, changes: SetAttributes) -> None:
+        """
+        Change attributes; ctime and change move. C{size} of a regular file sets
+        what dsattr says (the data files are the caller's business).
+        """
+
+    async def readlink(inode: Inode) -> bytes:
+        """
+        @raise InvalidArgument: not a symbolic link.
+        """
+
+    async def loadPlacement(inode: Inode) -> Optional[Placement]:
+        """
+        The C{dsfile} record, None if data files have never been made. Cached in
+        memory with the inode.
+        """
+
+    async def storePlacement(inode: Inode, placement: Placement) -> None:
+        """
+        Durable before it returns.
+        """
+
+    async def storeDataAttributes(
+        inode: Inode, size: int, used: int, mtime: Optional[int], atime: Optional[int]
+    ) -> None:
+        """
+        Store what the data servers said (C{dsattr}). If anything differs, change
+        and ctime move.
+        """
+
+    async def enqueueRemoval(placement: Placement, orphan: bool) -> None:
+        """
+        Remember durably that these data files are to be deleted. To be called
+        B{before} the last name goes away.
+
+        @param orphan: not yet (the file is still open); after a restart it is
+            due all the same.
+        """
+
+    async def pendingRemovals() -> Sequence[Placement]:
+        """
+        What is due.
+        """
+
+    async def finishRemoval(placement: Placement, done: bool) -> None:
+        """
+        @param done: True: the data files are deleted (or the removal did not take
+            place): forget it. False: an orphan has become due.
+        """
+
+    async def statfs() -> FSStatistics:
+        """
+        Space and inodes of the metadata storage.
+        """
+
+
+class IRecoveryStore(Interface):
+    """
+    What must survive a restart so that clients can reclaim (RFC 8881, section
+    8.4.2). Each method is durable when it returns. Small, rare calls: they may
+    block for a few hundred microseconds.
+    """
+
+    def beginEpoch() -> int:
+        """
+        Count this start: a number greater than ever before, 1 to 2**32-1.
+        """
+
+    def clients() -> Mapping[bytes, bool]:
+        """
+        Recorded owners (C{co_ownerid}), and whether each may reclaim: those that
+        were recorded when the last epoch ended.
+        """
+
+    def addClient(owner: bytes) -> None:
+        """
+        A client has confirmed; it may hold state from now on.
+        """
+
+    def removeClient(owner: bytes) -> None:
+        """
+        It is gone with all its state.
+        """
+
+    def identity(name: str, make: Any) -> bytes:
+        """
+        A named identity (such as the server's UUID), made by C{make()} at first use.
+        """
+
+
+class IDataServerBackend(Interface):
+    """
+    Objects by name, flat: the data files of a data server. Names are
+    C{[0-9a-f]{1,80}}. All methods may be called concurrently.
+    """
+
+    verifier = Attribute(
+        "8 bytes that change with every start that may lose unstable writes."
+    )
+    uuid = Attribute(
+        "16 bytes: this data server's identity, set once C{start} has finished."
+    )
+
+    async def start() -> None:
+        """
+        @raise BadConfiguration: the storage cannot be used; one clear line.
+        """
+
+    async def stop() -> None:
+        """
+        Flush and close.
+        """
+
+    def peek(name: bytes) -> Optional[ObjectAttributes]:
+        """
+        Attributes needed for access checks (C{epoch}, C{uid}, C{gid}, C{mode}), if in
+        memory: never waits. C{size} and times may be stale.
+        """
+
+    def readNow(name: bytes, offset: int, count: int) -> Optional[ReadResult]:
+        """
+        As L{read}, if it can be answered without waiting for a device; else None.
+        """
+
+    def writeNow(
+        name: bytes, offset: int, data: memoryview, stable: int
+    ) -> Optional[WriteResult]:
+        """
+        As L{write}, if it can be answered without waiting for a device; else None.
+        C{data} is only used during the call.
+        """
+
+    async def getattr(name: bytes) -> ObjectAttributes:
+        """
+        @raise NoSuchObject:
+        """
+
+    async def create(name: bytes, uid: int, gid: int, mode: int, epoch: int) -> None:
+        """
+        Make an empty object; if it exists, leave its bytes and set the rest.
+        Durable when it returns.
+        """
+
+    async def remove(name: bytes) -> None:
+        """
+        @raise NoSuchObject:
+        """
+
+    async def setattr(name: bytes, changes: SetAttributes) -> None:
+        """
+        Owner, mode, times, and size (truncates or grows with a hole).
+        """
+
+    async def extend(name: bytes, size: int) -> None:
+        """
+        Grow with a hole to C{size} if smaller; never shrinks, also not in a race
+        with writes.
+        """
+
+    async def fence(name: bytes, epoch: int) -> None:
+        """
+        Raise the fence epoch (never lowers it). Durable when it returns; writes
+        that were accepted with an older one have finished by then.
+        """
+
+    async def read(name: bytes, offset: int, count: int) -> ReadResult:
+        """
+        Up to C{count} bytes; fewer only at the end. Holes read as zeros.
+        """
+
+    async def write(
+        name: bytes, offset: int, data: memoryview, stable: int
+    ) -> WriteResult:
+        """
+        Write all of C{data}. The caller leaves C{data} unchanged until it returns.
+
+        @raise NoSpace: @raise QuotaExceeded: @raise TooBig: @raise NoSuchObject:
+        """
+
+    async def commit(name: bytes, offset: int, count: int) -> bytes:
+        """
+        Bring written bytes to stable storage (C{count} 0: to the end).
+
+        @return: the verifier, read after the flush.
+        """
+
+    async def list(after: bytes, limit: int) -> Sequence[bytes]:
+        """
+        Up to C{limit} object names greater than C{after}, in order.
+        """
+
+    async def statfs() -> FSStatistics:
+        """
+        Space.
+        """
+
+
+class IRecaller(Interface):
+    """
+    Starts recalls; never waits.
+    """
+
+    def recallLayouts(file: Any, reason: str, exclude: Any = None) -> Any:
+        """
+        Recall every layout of a file (except that of client C{exclude}).
+
+        @param file: the C{FileState} of L{pnfs.state}.
+        @return: a Deferred that fires with None when none is left, by return or
+            by revocation and fence at the deadline; already fired if none is held.
+        """

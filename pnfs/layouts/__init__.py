@@ -1,0 +1,3 @@
+"""
+The bundled layout drivers and their arithmetic.
+"""

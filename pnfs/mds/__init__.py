@@ -1,0 +1,3 @@
+"""
+The metadata server service.
+"""

@@ -1,0 +1,3 @@
+"""
+Filehandles, exports, the pseudo file system, access checks.
+"""

@@ -1,0 +1,3 @@
+"""
+NFSv3 (RFC 1813) on the wire.
+"""

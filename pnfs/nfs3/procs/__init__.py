@@ -1,0 +1,3 @@
+"""
+One module per NFSv3 procedure.
+"""

@@ -1,0 +1,3 @@
+"""
+One module per NFSv4 operation.
+"""

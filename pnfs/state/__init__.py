@@ -1,0 +1,3 @@
+"""
+Client, session, open, lock and layout state: tables without I/O.
+"""

@@ -1,0 +1,3 @@
+"""
+XDR (RFC 4506): types declared once, compiled at import.
+"""
