@@ -388,6 +388,75 @@ class IDataServerBackend(Interface):
         """
 
 
+class IFileData(Interface):
+    """
+    The bytes of the files of a metadata server, wherever their data servers keep
+    them. What clients without layouts read and write passes here; so does
+    everything the metadata server itself does to data files.
+    """
+
+    def mint(placement: Placement, iomode: int) -> bytes:
+        """
+        The capability filehandle for the data servers (L{pnfs.values.IOMode}).
+        """
+
+    async def ensure(export: Any, inode: Inode) -> Placement:
+        """
+        The file's placement; makes the data files if there are none yet.
+
+        @raise Unreachable: a data server needed for it does not answer.
+        @raise NoSpace: no data server can take it.
+        """
+
+    async def refresh(export: Any, inode: Inode) -> None:
+        """
+        Ask the data servers for size and times, store them with the inode, and
+        grow data files that are shorter than the file. Concurrent calls for one
+        file share one round of questions.
+        """
+
+    async def truncate(export: Any, inode: Inode, size: int) -> None:
+        """
+        Set the size of the file's data files, if there are any, and of the inode.
+        """
+
+    async def read(export: Any, inode: Inode, offset: int, count: int) -> ReadResult:
+        """
+        As L{IDataServerBackend.read}, from the stripes or any one mirror.
+        """
+
+    async def write(
+        export: Any, inode: Inode, offset: int, data: memoryview, stable: int
+    ) -> WriteResult:
+        """
+        As L{IDataServerBackend.write}, to the stripes and to all mirrors. The
+        verifier combines those of all data servers of the file. The inode's size
+        and times are brought up to date.
+        """
+
+    async def commit(export: Any, inode: Inode, offset: int, count: int) -> bytes:
+        """
+        As L{IDataServerBackend.commit}, on all data servers of the file.
+        """
+
+    async def applyOwner(export: Any, inode: Inode) -> None:
+        """
+        Bring owner and mode of the data files in line with the inode.
+        """
+
+    async def fence(export: Any, inode: Inode) -> None:
+        """
+        Make every handle minted until now worthless: raises the epoch on the data
+        servers and in the placement. A data server that does not answer is fenced
+        as soon as it does, before anything else is done there.
+        """
+
+    def forget(placement: Placement) -> None:
+        """
+        Delete data files in the background; they are in the durable queue already.
+        """
+
+
 class IRecaller(Interface):
     """
     Starts recalls; never waits.

@@ -381,6 +381,9 @@ class FileSlice:
     count: int
     release: Any
 
+    def __len__(self) -> int:
+        return self.count
+
 
 Piece = Union[bytes, memoryview, FileSlice]
 """A part of a reply. Views must stay unchanged until sent."""

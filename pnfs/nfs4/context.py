@@ -1,0 +1,190 @@
+"""
+What a COMPOUND carries from one operation to the next.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import attrs
+
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.nfs4.types import CURRENT_STATEID, INVALID_STATEID
+from pnfs.values import Credential, FileType, Inode, Piece
+
+NFS4ERR_NOFILEHANDLE = nfsstat4.NFS4ERR_NOFILEHANDLE
+_INODE_KIND_ERRORS = {
+    FileType.DIR: nfsstat4.NFS4ERR_ISDIR,
+    FileType.LNK: nfsstat4.NFS4ERR_SYMLINK,
+}
+
+
+class Replay(Exception):
+    """
+    The request is a retry: C{args[0]} is the list of pieces of the reply kept.
+    """
+
+
+@attrs.define(eq=False)
+class ServerContext:
+    """
+    The parts of a server that operations use; put together by the service.
+
+    @ivar clock: IReactorTime on the monotonic clock.
+    @ivar wallTime: the time of day in nanoseconds, for file attributes only.
+    @ivar entropy: random bytes, by count.
+    @ivar leaseSeconds: the lease.
+    @ivar owner: C{so_major_id}, of this server alone.
+    @ivar scope: C{eir_server_scope}.
+    @ivar exchangeFlags: the role bits of EXCHANGE_ID (USE_PNFS_MDS, USE_PNFS_DS).
+    @ivar clients: L{pnfs.state.clients.ClientTable}.
+    @ivar sessions: L{pnfs.state.sessions.SessionTable}.
+    @ivar recovery: L{pnfs.state.recovery.Grace}: who may reclaim, until when.
+    @ivar stateids: L{pnfs.state.stateids.StateidTable}.
+    @ivar opens: L{pnfs.state.opens.OpenTable}.
+    @ivar locks: L{pnfs.state.locks.LockTable}.
+    @ivar layouts: L{pnfs.state.layouts.LayoutTable}.
+    @ivar devices: L{pnfs.state.devices.DeviceTable}.
+    @ivar exports: L{pnfs.namespace.exports.ExportTable}, with the pseudo file system.
+    @ivar filehandles: L{pnfs.namespace.filehandles.FilehandleCodec}.
+    @ivar data: L{pnfs.interfaces.IFileData} on a metadata server,
+        L{pnfs.interfaces.IDataServerBackend} on a data server.
+    @ivar recaller: L{pnfs.interfaces.IRecaller}.
+    @ivar channels: L{pnfs.callbacks.channel}'s factory: told of each back channel.
+    @ivar done: successful operations by number; failed: (number, status) to count.
+    """
+
+    clock: Any
+    wallTime: Any
+    entropy: Any
+    leaseSeconds: float = 90.0
+    owner: bytes = b""
+    scope: bytes = b""
+    exchangeFlags: int = 0
+    clients: Any = None
+    sessions: Any = None
+    recovery: Any = None
+    stateids: Any = None
+    opens: Any = None
+    locks: Any = None
+    layouts: Any = None
+    devices: Any = None
+    exports: Any = None
+    filehandles: Any = None
+    data: Any = None
+    recaller: Any = None
+    channels: Any = None
+    done: list[int] = attrs.Factory(lambda: [0] * 128)
+    failed: dict[tuple[int, int], int] = attrs.Factory(dict)
+
+
+@attrs.define(eq=False)
+class CompoundContext:
+    """
+    One COMPOUND being served.
+
+    On a metadata server the current filehandle is C{fh}, with its C{inode} and
+    C{export} always set beside it; on a data server C{fh} with C{capability}.
+
+    @ivar server: L{ServerContext}.
+    @ivar call: L{pnfs.rpc.program.Call}.
+    @ivar now: the monotonic clock, read once.
+    @ivar stateid: the current stateid (RFC 8881, section 16.2.3.1.2), or None.
+    @ivar out: pieces of the results so far; size: their bytes.
+    @ivar limitBytes: what the results may come to.
+    @ivar index: of this operation in the COMPOUND; count: of all of them.
+    @ivar session: and C{slot}, C{client}: set by SEQUENCE.
+    @ivar digest: of the request, for the slot.
+    """
+
+    server: Any
+    call: Any
+    credential: Credential
+    minor: int
+    now: float
+    count: int
+    out: list[Piece] = attrs.Factory(list)
+    size: int = 0
+    limitBytes: int = 1 << 20
+    index: int = 0
+    fh: bytes = b""
+    inode: Any = None
+    export: Any = None
+    capability: Any = None
+    savedFH: bytes = b""
+    savedInode: Any = None
+    savedExport: Any = None
+    savedStateid: Optional[bytes] = None
+    stateid: Optional[bytes] = None
+    session: Any = None
+    slot: Any = None
+    client: Any = None
+    request: Any = None
+    requestStart: int = 0
+
+    def setCurrent(self, fh: bytes, inode: Any, export: Any) -> None:
+        """
+        Change the current filehandle; the current stateid is lost by it.
+        """
+        self.fh = fh
+        self.inode = inode
+        self.export = export
+        self.stateid = None
+
+    def requireFH(self) -> bytes:
+        """
+        The current filehandle. @raise NFSError: NOFILEHANDLE.
+        """
+        if not self.fh:
+            raise NFSError(NFS4ERR_NOFILEHANDLE)
+        return self.fh
+
+    def requireInode(self) -> Inode:
+        """
+        The current object. @raise NFSError: NOFILEHANDLE.
+        """
+        if self.inode is None:
+            raise NFSError(NFS4ERR_NOFILEHANDLE)
+        return self.inode  # type: ignore[no-any-return]
+
+    def requireDirectory(self) -> Inode:
+        """
+        The current object, a directory. @raise NFSError: NOTDIR, or SYMLINK.
+        """
+        inode = self.requireInode()
+        if inode.ftype != FileType.DIR:
+            raise NFSError(
+                nfsstat4.NFS4ERR_SYMLINK
+                if inode.ftype == FileType.LNK
+                else nfsstat4.NFS4ERR_NOTDIR
+            )
+        return inode
+
+    def requireFile(self) -> Inode:
+        """
+        The current object, a regular file.
+
+        @raise NFSError: ISDIR, SYMLINK, or WRONG_TYPE.
+        """
+        inode = self.requireInode()
+        if inode.ftype != FileType.REG:
+            raise NFSError(
+                _INODE_KIND_ERRORS.get(
+                    FileType(inode.ftype), nfsstat4.NFS4ERR_WRONG_TYPE
+                )
+            )
+        return inode
+
+    def resolveStateid(self, stateid: bytes) -> bytes:
+        """
+        Put the current stateid where a request asks for it.
+
+        @raise NFSError: BAD_STATEID if there is none.
+        """
+        if stateid == CURRENT_STATEID:
+            if self.stateid is None:
+                raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+            return self.stateid
+        if stateid == INVALID_STATEID:
+            raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+        return stateid
