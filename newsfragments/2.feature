@@ -1,0 +1,1 @@
+A Linux client mounts the metadata server and its bytes go straight to the data servers: files layouts (striped) and flexfiles layouts (mirrored), `pnfs demo`, and the user-space client `pnfs ls|cat|cp|stat|rm|mkdir`.
