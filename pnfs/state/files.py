@@ -1,0 +1,54 @@
+# -*- test-case-name: tests.state.test_files -*-
+"""
+What is known of a file because clients hold state on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+@attrs.define(eq=False)
+class FileState:
+    """
+    The state held on one file; lives in C{Inode.state} while there is any.
+
+    @ivar fh: the metadata filehandle, byte for byte as GETFH gave it.
+    @ivar inode: the L{pnfs.values.Inode}.
+    @ivar export: the L{pnfs.namespace.exports.Export}.
+    @ivar opens: L{pnfs.state.opens.OpenState} by (clientid, open owner).
+    @ivar locks: L{pnfs.state.locks.LockState}s with ranges.
+    @ivar layouts: L{pnfs.state.layouts.LayoutState} by clientid.
+    @ivar recall: the recall of its layouts under way, or None.
+    @ivar unlinked: its last name is gone and the backend keeps it for us.
+    @ivar placement: what to delete when the last state goes, once unlinked.
+    """
+
+    fh: bytes
+    inode: Any
+    export: Any
+    opens: dict[Any, Any] = attrs.Factory(dict)
+    locks: list[Any] = attrs.Factory(list)
+    layouts: dict[int, Any] = attrs.Factory(dict)
+    recall: Any = None
+    unlinked: bool = False
+    placement: Any = None
+
+    @property
+    def idle(self) -> bool:
+        """
+        Nobody holds anything on it.
+        """
+        return not (self.opens or self.locks or self.layouts or self.recall)
+
+
+def fileState(fh: bytes, inode: Any, export: Any) -> FileState:
+    """
+    The state of a file, made if there is none yet.
+    """
+    state = inode.state
+    if state is None:
+        state = inode.state = FileState(fh, inode, export)
+    return state  # type: ignore[no-any-return]

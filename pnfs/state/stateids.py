@@ -1,0 +1,142 @@
+# -*- test-case-name: tests.state.test_stateids -*-
+"""
+Stateids: what names a client's state on a file (RFC 8881, section 8.2).
+
+C{other} is the boot epoch (4 bytes) and 8 random ones, so a stateid of an earlier
+start, or a guessed one, names nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Callable, Optional
+
+import attrs
+
+from pnfs.state.errors import BadStateid, OldStateid, StateError
+
+_pack = struct.Struct(">I12s").pack
+_unpack = struct.Struct(">I12s").unpack
+
+SEQID_MAX = 0xFFFFFFFF
+
+
+@attrs.define(eq=False)
+class State:
+    """
+    The base of everything a stateid names.
+
+    @ivar other: the 12 bytes that never change.
+    @ivar seqid: grows with each change; 1 at first.
+    @ivar client: the L{pnfs.state.clients.Client} that holds it.
+    @ivar file: the L{pnfs.state.files.FileState} it is on.
+    @ivar revoked: the class of L{StateError} its use gets since it was revoked, or
+        None. A revoked one stays until FREE_STATEID.
+    """
+
+    other: bytes
+    client: Any
+    file: Any
+    seqid: int = 1
+    revoked: Optional[type[StateError]] = None
+
+    @property
+    def stateid(self) -> bytes:
+        """
+        The C{stateid4} now.
+        """
+        return _pack(self.seqid, self.other)
+
+    def advance(self) -> bytes:
+        """
+        Count a change. @return: the new C{stateid4}.
+        """
+        self.seqid = self.seqid + 1 if self.seqid < SEQID_MAX else 1
+        return _pack(self.seqid, self.other)
+
+
+class StateidTable:
+    """
+    All stateids of a server by C{other}.
+    """
+
+    def __init__(self, epoch: int, entropy: Callable[[int], bytes]) -> None:
+        """
+        @param epoch: the boot epoch, 32 bits.
+        """
+        self._epoch = struct.pack(">I", epoch & 0xFFFFFFFF)
+        self._entropy = entropy
+        self._pool = b""
+        self._used = 0
+        self._states: dict[bytes, State] = {}
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def newOther(self) -> bytes:
+        """
+        A C{other} that no state has.
+        """
+        while True:
+            if self._used >= len(self._pool):
+                self._pool = self._entropy(4096)
+                self._used = 0
+            other = self._epoch + self._pool[self._used : self._used + 8]
+            self._used += 8
+            if other not in self._states:
+                return other
+
+    def add(self, state: State) -> None:
+        """
+        Make a state known.
+        """
+        self._states[state.other] = state
+
+    def drop(self, state: State) -> None:
+        """
+        Forget a state.
+        """
+        self._states.pop(state.other, None)
+
+    def find(
+        self,
+        stateid: bytes,
+        client: Any,
+        file: Any,
+        kinds: Any = State,
+        older: bool = False,
+    ) -> Any:
+        """
+        The state a client names.
+
+        @param file: the file it must be on, or None for any.
+        @param kinds: the class or classes it must be of.
+        @param older: an earlier seqid is accepted too.
+        @raise BadStateid: no such state of this client on this file.
+        @raise OldStateid: it has moved on.
+        @raise StateError: it has been revoked.
+        """
+        seqid, other = _unpack(stateid)
+        state = self._states.get(other)
+        if (
+            state is None
+            or state.client is not client
+            or (file is not None and state.file is not file)
+            or not isinstance(state, kinds)
+        ):
+            raise BadStateid()
+        if state.revoked is not None:
+            raise state.revoked()
+        if seqid and seqid != state.seqid:
+            if (seqid - state.seqid) & 0x80000000:
+                if not older:
+                    raise OldStateid()
+            else:
+                raise BadStateid()
+        return state
+
+    def lookup(self, other: bytes) -> Optional[State]:
+        """
+        The state of that C{other}, whoever holds it.
+        """
+        return self._states.get(other)
