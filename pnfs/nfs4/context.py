@@ -51,6 +51,7 @@ class ServerContext:
         L{pnfs.interfaces.IDataServerBackend} on a data server.
     @ivar recaller: L{pnfs.interfaces.IRecaller}.
     @ivar channels: L{pnfs.callbacks.channel}'s factory: told of each back channel.
+    @ivar walks: listings of a data server's objects under way, by cookie verifier.
     @ivar done: successful operations by number; failed: (number, status) to count.
     """
 
@@ -74,6 +75,7 @@ class ServerContext:
     data: Any = None
     recaller: Any = None
     channels: Any = None
+    walks: dict[bytes, list[bytes]] = attrs.Factory(dict)
     done: list[int] = attrs.Factory(lambda: [0] * 128)
     failed: dict[tuple[int, int], int] = attrs.Factory(dict)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 
 from pnfs.backends import errors as backend
+from pnfs.namespace.filehandles import BadHandle
 from pnfs.state import errors as state
 
 
@@ -170,6 +171,7 @@ _table: dict[type[Exception], nfsstat4] = {
     backend.IOFailed: nfsstat4.NFS4ERR_IO,
     backend.Unreachable: nfsstat4.NFS4ERR_DELAY,
     backend.Unsupported: nfsstat4.NFS4ERR_NOTSUPP,
+    BadHandle: nfsstat4.NFS4ERR_BADHANDLE,
 }
 
 

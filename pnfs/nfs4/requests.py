@@ -1,0 +1,300 @@
+# -*- test-case-name: tests.nfs4.test_requests -*-
+"""
+Operations as a client sends them: each function gives the bytes of one
+C{nfs_argop4}. The shapes are those of RFC 8881, section 18, and no more general
+than our clients need.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Sequence
+
+from pnfs.nfs4.types import ANONYMOUS_STATEID, encodeBitmap
+from pnfs.xdr.codec import PAD
+
+_u32 = struct.Struct(">I").pack
+
+
+def opaque(data: bytes) -> bytes:
+    """
+    Variable-length bytes.
+    """
+    return _u32(len(data)) + data + PAD[len(data) & 3]
+
+
+def fattr(values: Sequence[tuple[int, bytes]]) -> bytes:
+    """
+    C{fattr4} of (attribute number, encoded value) pairs in ascending order.
+    """
+    mask = sum(1 << number for number, _ in values)
+    return encodeBitmap(mask) + opaque(b"".join(value for _, value in values))
+
+
+def modeAttribute(mode: int) -> tuple[int, bytes]:
+    """
+    C{mode} for L{fattr}.
+    """
+    return (33, _u32(mode))
+
+
+def sizeAttribute(size: int) -> tuple[int, bytes]:
+    """
+    C{size} for L{fattr}.
+    """
+    return (4, struct.pack(">Q", size))
+
+
+def ownerAttributes(uid: int, gid: int) -> list[tuple[int, bytes]]:
+    """
+    C{owner} and C{owner_group} as decimal numbers, for L{fattr}.
+    """
+    return [(36, opaque(b"%d" % uid)), (37, opaque(b"%d" % gid))]
+
+
+def putfh(fh: bytes) -> bytes:
+    """
+    PUTFH.
+    """
+    return _u32(22) + opaque(fh)
+
+
+PUTROOTFH = _u32(24)
+GETFH = _u32(10)
+SAVEFH = _u32(32)
+
+
+def lookup(name: bytes) -> bytes:
+    """
+    LOOKUP.
+    """
+    return _u32(15) + opaque(name)
+
+
+def getattr_(mask: int) -> bytes:
+    """
+    GETATTR.
+    """
+    return _u32(9) + encodeBitmap(mask)
+
+
+def setattr_(values: Sequence[tuple[int, bytes]], stateid: bytes) -> bytes:
+    """
+    SETATTR.
+    """
+    return _u32(34) + stateid + fattr(values)
+
+
+def access(mask: int) -> bytes:
+    """
+    ACCESS.
+    """
+    return _u32(3) + _u32(mask)
+
+
+def readdir(cookie: int, verifier: bytes, maxcount: int, mask: int) -> bytes:
+    """
+    READDIR.
+    """
+    return struct.pack(
+        ">IQ8sII", 26, cookie, verifier, maxcount, maxcount
+    ) + encodeBitmap(mask)
+
+
+def remove(name: bytes) -> bytes:
+    """
+    REMOVE.
+    """
+    return _u32(28) + opaque(name)
+
+
+def mkdir(name: bytes, mode: int) -> bytes:
+    """
+    CREATE of a directory.
+    """
+    return struct.pack(">II", 6, 2) + opaque(name) + fattr([modeAttribute(mode)])
+
+
+SHARE_READ = 1
+SHARE_WRITE = 2
+SHARE_BOTH = 3
+WANT_NO_DELEG = 0x400
+
+
+def open_(
+    clientid: int,
+    owner: bytes,
+    name: bytes,
+    share: int,
+    create: Sequence[tuple[int, bytes]] | None = None,
+    guarded: bool = False,
+) -> bytes:
+    """
+    OPEN by name in the current directory (CLAIM_NULL), without a delegation.
+
+    @param create: attributes for a new file; None: it must exist.
+    """
+    how = _u32(0)
+    if create is not None:
+        how = struct.pack(">II", 1, 1 if guarded else 0) + fattr(create)
+    return b"".join(
+        (
+            struct.pack(">IIIIQ", 18, 0, share | WANT_NO_DELEG, 0, clientid),
+            opaque(owner),
+            how,
+            _u32(0),
+            opaque(name),
+        )
+    )
+
+
+def close(stateid: bytes) -> bytes:
+    """
+    CLOSE.
+    """
+    return struct.pack(">II16s", 4, 0, stateid)
+
+
+def read(stateid: bytes, offset: int, count: int) -> bytes:
+    """
+    READ.
+    """
+    return struct.pack(">I16sQI", 25, stateid, offset, count)
+
+
+def writeHead(stateid: bytes, offset: int, stable: int, length: int) -> bytes:
+    """
+    WRITE up to its data, which follows padded.
+    """
+    return struct.pack(">I16sQII", 38, stateid, offset, stable, length)
+
+
+def commit(offset: int, count: int) -> bytes:
+    """
+    COMMIT.
+    """
+    return struct.pack(">IQI", 5, offset, count)
+
+
+def setxattr(name: bytes, value: bytes) -> bytes:
+    """
+    SETXATTR, whether it exists or not.
+    """
+    return struct.pack(">II", 73, 0) + opaque(name) + opaque(value)
+
+
+def layoutget(
+    layoutType: int, iomode: int, stateid: bytes, maxcount: int = 65536
+) -> bytes:
+    """
+    LAYOUTGET of the whole file.
+    """
+    return struct.pack(
+        ">IIIIQQQ16sI",
+        50,
+        0,
+        layoutType,
+        iomode,
+        0,
+        0xFFFFFFFFFFFFFFFF,
+        0,
+        stateid,
+        maxcount,
+    )
+
+
+def layoutcommit(
+    stateid: bytes, length: int, lastWrite: int | None, layoutType: int
+) -> bytes:
+    """
+    LAYOUTCOMMIT from offset 0.
+
+    @param lastWrite: offset of the last byte written, if any.
+    """
+    return b"".join(
+        (
+            struct.pack(">IQQI16s", 49, 0, length, 0, stateid),
+            _u32(0) if lastWrite is None else struct.pack(">IQ", 1, lastWrite),
+            _u32(0),
+            struct.pack(">II", layoutType, 0),
+        )
+    )
+
+
+def layoutreturn(layoutType: int, stateid: bytes, body: bytes) -> bytes:
+    """
+    LAYOUTRETURN of a whole file.
+    """
+    return struct.pack(
+        ">IIIIIQQ16s",
+        51,
+        0,
+        layoutType,
+        3,
+        1,
+        0,
+        0xFFFFFFFFFFFFFFFF,
+        stateid,
+    ) + opaque(body)
+
+
+def getdeviceinfo(deviceid: bytes, layoutType: int, maxcount: int) -> bytes:
+    """
+    GETDEVICEINFO, asking for notifications of change and deletion.
+    """
+    return struct.pack(">I16sII", 47, deviceid, layoutType, maxcount) + encodeBitmap(6)
+
+
+def exchangeId(verifier: bytes, owner: bytes, flags: int) -> bytes:
+    """
+    EXCHANGE_ID without state protection.
+    """
+    return (
+        struct.pack(">I8s", 42, verifier)
+        + opaque(owner)
+        + struct.pack(">III", flags, 0, 0)
+    )
+
+
+def createSession(
+    clientid: int, sequence: int, back: bool, slots: int, ioBytes: int, program: int
+) -> bytes:
+    """
+    CREATE_SESSION.
+
+    @param back: ask for the connection to be the back channel too.
+    @param ioBytes: the largest READ or WRITE wanted.
+    """
+    most = ioBytes + 4096
+    return b"".join(
+        (
+            struct.pack(">IQII", 43, clientid, sequence, 2 if back else 0),
+            struct.pack(">IIIIIII", 0, most, most, 4096, 16, slots, 0),
+            struct.pack(">IIIIIII", 0, 65536, 4096, 0, 2, 1, 0),
+            struct.pack(">III", program, 1, 0),
+        )
+    )
+
+
+def reclaimComplete() -> bytes:
+    """
+    RECLAIM_COMPLETE for all file systems.
+    """
+    return struct.pack(">II", 58, 0)
+
+
+def destroySession(sessionid: bytes) -> bytes:
+    """
+    DESTROY_SESSION.
+    """
+    return _u32(44) + sessionid
+
+
+def destroyClientid(clientid: int) -> bytes:
+    """
+    DESTROY_CLIENTID.
+    """
+    return struct.pack(">IQ", 57, clientid)
+
+
+ANONYMOUS = ANONYMOUS_STATEID
