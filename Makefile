@@ -25,7 +25,7 @@ bench: $(VENV)/.made-test
 	PYTHONPATH=. $(BIN)/python -m benchmarks.run $(ARGS)
 
 check: $(VENV)/.made-check
-	$(BIN)/black --check --quiet pnfs tests twisted || { $(BIN)/black --check pnfs tests twisted; exit 1; }
+	$(BIN)/black --check --quiet --diff .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	$(BIN)/pydoctor --config setup.cfg -q -q

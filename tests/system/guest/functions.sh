@@ -30,3 +30,17 @@ without_layouts() {
     done
 }
 
+# fill LETTER MEBIBYTES: that much of one letter
+fill() { head -c "$2M" /dev/zero | tr '\0' "$1"; }
+
+# sum_of_descriptor N: checksum of an open file from its beginning, whatever its name
+sum_of_descriptor() {
+    "$PYTHON" -c '
+import hashlib, os, sys
+number, offset, sum = int(sys.argv[1]), 0, hashlib.sha256()
+while piece := os.pread(number, 1 << 20, offset):
+    sum.update(piece)
+    offset += len(piece)
+print(sum.hexdigest())' "$1"
+}
+
