@@ -1,0 +1,308 @@
+# -*- test-case-name: tests.backends.ds.test_controlled -*-
+"""
+A data server of ours as its metadata server sees it: standard NFSv4.2 operations
+under control handles (L{pnfs.nfs4.dsops.control}).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Sequence
+
+from zope.interface import implementer
+
+from pnfs.backends import errors
+from pnfs.backends.ds.remote import translating
+from pnfs.interfaces import IDataServerBackend
+from pnfs.namespace.filehandles import CONTROL
+from pnfs.nfs4 import requests
+from pnfs.nfs4.results import OperationFailed, Results
+from pnfs.nfs4.status import nfsstat4
+from pnfs.values import (
+    FSStatistics,
+    ObjectAttributes,
+    ReadResult,
+    SetAttributes,
+    WriteResult,
+)
+from pnfs.xdr.codec import PAD
+
+_ATTRIBUTES = sum(1 << bit for bit in (3, 4, 33, 36, 37, 45, 47, 52, 53))
+_SPACE = sum(1 << bit for bit in (42, 43, 44))
+_EPOCH_XATTR = b"pnfs.epoch"
+_EXTEND_XATTR = b"pnfs.extend"
+
+
+@implementer(IDataServerBackend)
+class ControlledDataServerBackend:
+    """
+    Objects of a remote data server that takes our control handles.
+
+    @ivar verifier: the last write verifier heard of; zeros before that.
+    @ivar uuid: the data server's identity; empty until it has answered once.
+    """
+
+    def __init__(self, client: Any, capabilities: Any) -> None:
+        """
+        @param client: L{pnfs.nfs4.client.SessionClient} of minor version 2.
+        @param capabilities: L{pnfs.namespace.filehandles.CapabilityCodec}.
+        """
+        self._client = client
+        self._capabilities = capabilities
+        self._root = requests.putfh(capabilities.mint(CONTROL, 0, b""))
+        self.verifier = bytes(8)
+        self.uuid = b""
+
+    @translating
+    async def start(self) -> None:
+        """
+        Connect. @raise errors.Unreachable: it does not answer.
+        """
+        await self._client.connect()
+        try:
+            self.uuid = bytes.fromhex(self._client.serverOwner.decode("ascii"))
+        except ValueError:
+            raise errors.IOFailed(
+                f"not a data server of ours: its identity is {self._client.serverOwner!r}"
+            ) from None
+
+    async def stop(self) -> None:
+        """
+        Give the session back.
+        """
+        await self._client.close()
+
+    def peek(self, name: bytes) -> Optional[ObjectAttributes]:
+        """
+        Nothing is known without asking.
+        """
+        return None
+
+    def readNow(self, name: bytes, offset: int, count: int) -> Optional[ReadResult]:
+        """
+        Nothing is known without asking.
+        """
+        return None
+
+    def writeNow(
+        self, name: bytes, offset: int, data: memoryview, stable: int
+    ) -> Optional[WriteResult]:
+        """
+        Nothing can be done without waiting.
+        """
+        return None
+
+    def _object(self, name: bytes) -> bytes:
+        return requests.putfh(self._capabilities.mint(CONTROL, 0, name))
+
+    async def _do(
+        self, handle: bytes, operation: Sequence[Any], number: int, cache: bool = False
+    ) -> Results:
+        """
+        PUTFH and one operation; positioned in its result.
+        """
+        results: Results = await self._client.compound(
+            [handle, *operation], 2, cache=cache
+        )
+        results.operation(22)
+        results.operation(number)
+        return results
+
+    @translating
+    async def getattr(self, name: bytes) -> ObjectAttributes:
+        """
+        The epoch is not told: 0.
+        """
+        results = await self._do(
+            self._object(name), [requests.getattr_(_ATTRIBUTES)], 9
+        )
+        found = results.attributes()
+        return ObjectAttributes(
+            size=found[4],
+            used=found[45],
+            atime=found[47],
+            mtime=found[53],
+            ctime=found[52],
+            change=found[3],
+            uid=int(found[36]),
+            gid=int(found[37]),
+            mode=found[33],
+            epoch=0,
+        )
+
+    @translating
+    async def create(
+        self, name: bytes, uid: int, gid: int, mode: int, epoch: int
+    ) -> None:
+        """
+        OPEN UNCHECKED, and SETXATTR of an epoch greater than the first.
+        """
+        attributes = [
+            requests.modeAttribute(mode),
+            *requests.ownerAttributes(uid, gid),
+        ]
+        await self._do(
+            self._root,
+            [requests.open_(0, b"mds", name, requests.SHARE_BOTH, attributes)],
+            18,
+            cache=True,
+        )
+        if epoch > 1:
+            await self.fence(name, epoch)
+
+    @translating
+    async def remove(self, name: bytes) -> None:
+        """
+        REMOVE.
+        """
+        await self._do(self._root, [requests.remove(name)], 28, cache=True)
+
+    @translating
+    async def setattr(self, name: bytes, changes: SetAttributes) -> None:
+        """
+        SETATTR of size, mode and owner.
+        """
+        values = []
+        if changes.size is not None:
+            values.append(requests.sizeAttribute(changes.size))
+        if changes.mode is not None:
+            values.append(requests.modeAttribute(changes.mode))
+        if changes.uid is not None and changes.gid is not None:
+            values += requests.ownerAttributes(changes.uid, changes.gid)
+        elif changes.uid is not None or changes.gid is not None:
+            raise errors.InvalidArgument("owner and group go together")
+        await self._do(
+            self._object(name),
+            [requests.setattr_(values, requests.ANONYMOUS)],
+            34,
+            cache=True,
+        )
+
+    @translating
+    async def extend(self, name: bytes, size: int) -> None:
+        """
+        SETXATTR C{pnfs.extend}.
+        """
+        await self._do(
+            self._object(name),
+            [requests.setxattr(_EXTEND_XATTR, size.to_bytes(8, "big"))],
+            73,
+        )
+
+    @translating
+    async def fence(self, name: bytes, epoch: int) -> None:
+        """
+        SETXATTR C{pnfs.epoch}.
+        """
+        await self._do(
+            self._object(name),
+            [requests.setxattr(_EPOCH_XATTR, epoch.to_bytes(4, "big"))],
+            73,
+        )
+
+    @translating
+    async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
+        """
+        READs of what a session takes, until the range or the object ends.
+        """
+        pieces: list[Any] = []
+        got = 0
+        eof = False
+        handle = self._object(name)
+        while not eof and (got < count or not pieces):
+            want = min(count - got, self._client.ioBytes)
+            results = await self._do(
+                handle, [requests.read(requests.ANONYMOUS, offset + got, want)], 25
+            )
+            eof = results.uint32() == 1
+            data = results.view(want)
+            pieces.append(data)
+            got += len(data)
+            if not data and not eof:
+                raise errors.IOFailed("a data server reads nothing, but no end either")
+        return ReadResult(pieces, got, eof)
+
+    @translating
+    async def write(
+        self, name: bytes, offset: int, data: memoryview, stable: int
+    ) -> WriteResult:
+        """
+        WRITEs of what a session takes; the view is sent uncopied.
+        """
+        handle = self._object(name)
+        done = 0
+        committed = 2
+        verifier = None
+        while done < len(data) or verifier is None:
+            part = data[done : done + self._client.ioBytes]
+            results = await self._do(
+                handle,
+                [
+                    requests.writeHead(
+                        requests.ANONYMOUS, offset + done, stable, len(part)
+                    ),
+                    part,
+                    PAD[len(part) & 3],
+                ],
+                38,
+            )
+            count = results.uint32()
+            committed = min(committed, results.uint32())
+            now = results.fixed(8)
+            if verifier is not None and now != verifier:
+                # It restarted between two parts: what came before may be lost.
+                committed = 0
+                done = count = 0 if stable == 0 else count
+            if count == 0 and part and verifier == now:
+                raise errors.IOFailed("a data server writes nothing")
+            verifier = self.verifier = now
+            done += count
+        return WriteResult(done, committed, verifier)
+
+    @translating
+    async def commit(self, name: bytes, offset: int, count: int) -> bytes:
+        """
+        COMMIT.
+        """
+        results = await self._do(
+            self._object(name), [requests.commit(offset, count)], 5
+        )
+        self.verifier = results.fixed(8)
+        return self.verifier
+
+    @translating
+    async def list(self, after: bytes, limit: int) -> Sequence[bytes]:
+        """
+        READDIR from the beginning; names up to C{after} are passed over.
+        """
+        while True:
+            try:
+                names = await self._names()
+            except OperationFailed as failure:
+                if failure.status == nfsstat4.NFS4ERR_NOT_SAME:
+                    continue
+                raise
+            return [name for name in names if name > after][:limit]
+
+    async def _names(self) -> Sequence[bytes]:
+        names = []
+        cookie, verifier = 0, bytes(8)
+        while True:
+            results = await self._do(
+                self._root, [requests.readdir(cookie, verifier, 65536, 0)], 26
+            )
+            verifier = results.fixed(8)
+            while results.uint32():
+                cookie = results.uint64()
+                names.append(results.opaque(255))
+                results.attributes()
+            if results.uint32():
+                return names
+
+    @translating
+    async def statfs(self) -> FSStatistics:
+        """
+        Space of the data server.
+        """
+        results = await self._do(self._root, [requests.getattr_(_SPACE)], 9)
+        found = results.attributes()
+        return FSStatistics(found[44], found[43], found[42], 0, 0, 0)

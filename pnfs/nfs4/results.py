@@ -1,0 +1,198 @@
+# -*- test-case-name: tests.nfs4.test_results -*-
+"""
+Reading the results of a COMPOUND, one operation after the other.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.nfs4.types import decodeBitmap
+from pnfs.xdr.errors import XDRError
+
+_one = struct.Struct(">I").unpack_from
+_two = struct.Struct(">II").unpack_from
+_long = struct.Struct(">Q").unpack_from
+
+
+class OperationFailed(NFSError):
+    """
+    The server answered an operation with an error.
+
+    @ivar number: the operation.
+    """
+
+    def __init__(self, number: int, status: int) -> None:
+        super().__init__(status)
+        self.number = number
+
+    def __str__(self) -> str:
+        try:
+            name = nfsstat4(self.status).name
+        except ValueError:
+            name = str(self.status)
+        return f"operation {self.number}: {name}"
+
+
+class Results:
+    """
+    C{COMPOUND4res} with a position in it.
+
+    @ivar status: that of the last operation executed.
+    @ivar buf: the record; pos: where the next operation's result begins.
+    """
+
+    def __init__(self, buf: Any, pos: int) -> None:
+        """
+        @raise XDRError: it does not decode.
+        """
+        self.buf = buf
+        self.pos = pos
+        self.status = self.uint32()
+        self.opaque(1024)
+        self.count = self.uint32()
+
+    def operation(self, number: int) -> None:
+        """
+        Enter the next operation's result.
+
+        @raise OperationFailed: it failed, or an earlier one did.
+        """
+        if self.count <= 0:
+            raise OperationFailed(number, self.status)
+        self.count -= 1
+        got, status = self.uint32(), self.uint32()
+        if status:
+            raise OperationFailed(got, status)
+        if got != number:
+            raise XDRError(f"result of operation {got} instead of {number}")
+
+    def uint32(self) -> int:
+        """
+        An C{uint32_t}.
+        """
+        try:
+            (value,) = _one(self.buf, self.pos)
+        except struct.error:
+            raise XDRError("truncated") from None
+        self.pos += 4
+        return value  # type: ignore[no-any-return]
+
+    def uint64(self) -> int:
+        """
+        An C{uint64_t}.
+        """
+        try:
+            (value,) = _long(self.buf, self.pos)
+        except struct.error:
+            raise XDRError("truncated") from None
+        self.pos += 8
+        return value  # type: ignore[no-any-return]
+
+    def fixed(self, count: int) -> bytes:
+        """
+        Bytes of a known number (a multiple of 4).
+        """
+        value = bytes(self.buf[self.pos : self.pos + count])
+        if len(value) != count:
+            raise XDRError("truncated")
+        self.pos += count
+        return value
+
+    def opaque(self, limit: int) -> bytes:
+        """
+        Variable-length bytes, copied.
+        """
+        return bytes(self.view(limit))
+
+    def view(self, limit: int) -> memoryview:
+        """
+        Variable-length bytes in place: a view keeps the whole record.
+        """
+        count = self.uint32()
+        if count > limit:
+            raise XDRError(f"{count} bytes, {limit} allowed")
+        value = memoryview(self.buf)[self.pos : self.pos + count]
+        if len(value) != count:
+            raise XDRError("truncated")
+        self.pos += count + (-count & 3)
+        return value
+
+    def bitmap(self) -> int:
+        """
+        C{bitmap4}.
+        """
+        try:
+            bits, self.pos = decodeBitmap(self.buf, self.pos)
+        except struct.error:
+            raise XDRError("truncated") from None
+        return bits
+
+    def time(self) -> int:
+        """
+        C{nfstime4} as nanoseconds.
+        """
+        seconds = self.uint64()
+        if seconds >> 63:
+            seconds -= 1 << 64
+        return seconds * 1_000_000_000 + self.uint32()
+
+    def attributes(self) -> "dict[int, Any]":
+        """
+        C{fattr4} by attribute number, of the attributes in L{ATTRIBUTES}.
+
+        @raise XDRError: one of another kind is among them.
+        """
+        mask = self.bitmap()
+        length = self.uint32()
+        end = self.pos + length
+        found: dict[int, Any] = {}
+        for number in range(mask.bit_length()):
+            if mask >> number & 1:
+                read = ATTRIBUTES.get(number)
+                if read is None:
+                    raise XDRError(f"attribute {number} was not asked for")
+                found[number] = read(self)
+        if self.pos != end:
+            raise XDRError("attribute values")
+        return found
+
+
+def _numbers(results: Results) -> list[int]:
+    count = results.uint32()
+    if count > 64:
+        raise XDRError("too many layout types")
+    return [results.uint32() for _ in range(count)]
+
+
+def _pair(results: Results) -> tuple[int, int]:
+    return results.uint64(), results.uint64()
+
+
+ATTRIBUTES = {
+    0: Results.bitmap,
+    1: Results.uint32,
+    3: Results.uint64,
+    4: Results.uint64,
+    8: _pair,
+    10: Results.uint32,
+    19: lambda results: results.opaque(128),
+    20: Results.uint64,
+    30: Results.uint64,
+    31: Results.uint64,
+    33: Results.uint32,
+    35: Results.uint32,
+    36: lambda results: results.opaque(1024),
+    37: lambda results: results.opaque(1024),
+    42: Results.uint64,
+    43: Results.uint64,
+    44: Results.uint64,
+    45: Results.uint64,
+    47: Results.time,
+    52: Results.time,
+    53: Results.time,
+    62: _numbers,
+}
+"""Attribute number to a function that reads its value."""
