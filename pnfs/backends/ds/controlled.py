@@ -248,13 +248,14 @@ class ControlledDataServerBackend:
             count = results.uint32()
             committed = min(committed, results.uint32())
             now = results.fixed(8)
+            self.verifier = now
             if verifier is not None and now != verifier:
                 # It restarted between two parts: what came before may be lost.
-                committed = 0
-                done = count = 0 if stable == 0 else count
-            if count == 0 and part and verifier == now:
+                done, committed, verifier = 0, 2, None
+                continue
+            if count == 0 and part:
                 raise errors.IOFailed("a data server writes nothing")
-            verifier = self.verifier = now
+            verifier = now
             done += count
         return WriteResult(done, committed, verifier)
 
