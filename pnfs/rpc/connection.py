@@ -52,7 +52,11 @@ _TURN_OUTPUT = 1 << 20
 _CLOSE_SECONDS = 30.0
 """How long a closing connection may take to send what is left."""
 
-Reason = Union[ConnectionDone, ConnectionLost, None]
+Reason = Any
+"""
+ConnectionDone, ConnectionLost or None: the interface says Failure, but the reactors
+take exceptions.
+"""
 
 
 @implementer(IReadWriteDescriptor)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Callable, Coroutine, Generic, Optional, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
 
@@ -54,9 +55,12 @@ class Running(Generic[_T]):
 
     def _fired(self, result: object) -> None:
         # While its callbacks run, the Deferred's own iterator still sees the
-        # result, or raises the failure, at the place of the await.
+        # result and gives it to the await; failures it must be told.
         try:
-            awaited = self._coroutine.send(None)
+            if isinstance(result, Failure):
+                awaited = result.throwExceptionIntoGenerator(self._coroutine)
+            else:
+                awaited = self._coroutine.send(None)
         except StopIteration as stop:
             self._onResult(stop.value)
         except Exception as error:

@@ -224,7 +224,9 @@ class RPCServer:
             sock.listen(_BACKLOG)
         except OSError as error:
             sock.close()
-            raise CannotListenError(host, port, error) from None
+            raise CannotListenError(  # type: ignore[no-untyped-call]
+                host, port, error
+            ) from None
         listening = Port(self._reactor, sock, self._acceptedSocket)
         self._ports.append(listening)
         listening.startListening()
@@ -241,7 +243,12 @@ class RPCServer:
         self._connections.add(connection)
         connection.start()
         if self._onConnect is not None:
-            self._onConnect(connection.peer)
+            try:
+                self._onConnect(connection.peer)
+            except Exception:
+                # Must not end the port.
+                _log.failure("the hook for new connections failed")
+                connection.drop(ConnectionDone())
         if len(self._connections) < self.hub.limits.connections:
             return True
         if not self._full:
