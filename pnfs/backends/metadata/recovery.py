@@ -1,0 +1,248 @@
+# -*- test-case-name: tests.backends.metadata.test_recovery -*-
+"""
+Recovery stores: what a server must know after a restart.
+
+L{FileRecoveryStore} keeps, in one folder, files that ordinary tools can read:
+
+=============== =========================================================
+C{epoch}        the number of starts, decimal
+C{clients}      one line per event, C{+} or C{-} and the owner in hex;
+                rewritten without history at each start
+C{identity-N}   the identity called N, in hex
+=============== =========================================================
+
+A line that was cut off by a crash has not been acknowledged and is left out.
+
+Who may reclaim is decided when an epoch begins: whoever is recorded then. The
+caller removes those who have not come back by the end of the grace period, so
+that they cannot reclaim in the next one (RFC 8881, section 8.4.2.1).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Callable, Mapping
+
+from zope.interface import implementer
+
+from pnfs.backends.errors import BadConfiguration
+from pnfs.backends.oserrors import translate
+from pnfs.interfaces import IRecoveryStore
+
+_EPOCH_LIMIT = 0xFFFFFFFF
+
+
+@implementer(IRecoveryStore)
+class MemoryRecoveryStore:
+    """
+    As long as the object lives; give it to the next server in a test.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._clients: dict[bytes, bool] = {}
+        self._identities: dict[str, bytes] = {}
+
+    def beginEpoch(self) -> int:
+        """
+        See L{IRecoveryStore.beginEpoch}.
+        """
+        self._epoch = self._epoch % _EPOCH_LIMIT + 1
+        self._clients = dict.fromkeys(self._clients, True)
+        return self._epoch
+
+    def clients(self) -> Mapping[bytes, bool]:
+        """
+        See L{IRecoveryStore.clients}.
+        """
+        return dict(self._clients)
+
+    def addClient(self, owner: bytes) -> None:
+        """
+        See L{IRecoveryStore.addClient}.
+        """
+        self._clients.setdefault(owner, False)
+
+    def removeClient(self, owner: bytes) -> None:
+        """
+        See L{IRecoveryStore.removeClient}.
+        """
+        self._clients.pop(owner, None)
+
+    def identity(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """
+        See L{IRecoveryStore.identity}.
+        """
+        if name not in self._identities:
+            self._identities[name] = make()
+        return self._identities[name]
+
+
+def writeDurably(path: str, content: bytes) -> None:
+    """
+    Replace a file so that after a power cut it is the old one or the new one.
+    """
+    beside = path + ".new"
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(beside, path)
+    syncFolder(os.path.dirname(path))
+
+
+def syncFolder(path: str) -> None:
+    """
+    Make the names in a folder durable.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@implementer(IRecoveryStore)
+class FileRecoveryStore:
+    """
+    A folder of small files.
+
+    @ivar path: the folder; made at the first use.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._clients: dict[bytes, bool] = {}
+        self._log = -1
+        self._loaded = False
+
+    def beginEpoch(self) -> int:
+        """
+        See L{IRecoveryStore.beginEpoch}.
+
+        @raise BadConfiguration: the file C{epoch} does not hold a number.
+        """
+        self._load()
+        path = os.path.join(self.path, "epoch")
+        try:
+            with open(path, "rb") as stored:
+                last = int(stored.read())
+        except FileNotFoundError:
+            last = 0
+        except ValueError:
+            raise BadConfiguration(
+                f"{path}: not a number; write one above every earlier epoch into it"
+            ) from None
+        if last >= _EPOCH_LIMIT:
+            raise BadConfiguration(f"{path}: {last} epochs are used up")
+        writeDurably(path, b"%d\n" % (last + 1))
+        self._clients = dict.fromkeys(self._clients, True)
+        self._compact()
+        return last + 1
+
+    def clients(self) -> Mapping[bytes, bool]:
+        """
+        See L{IRecoveryStore.clients}.
+        """
+        self._load()
+        return dict(self._clients)
+
+    def addClient(self, owner: bytes) -> None:
+        """
+        See L{IRecoveryStore.addClient}.
+        """
+        self._load()
+        if owner not in self._clients:
+            self._append(b"+", owner)
+            self._clients[owner] = False
+
+    def removeClient(self, owner: bytes) -> None:
+        """
+        See L{IRecoveryStore.removeClient}.
+        """
+        self._load()
+        if owner in self._clients:
+            self._append(b"-", owner)
+            del self._clients[owner]
+
+    def identity(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """
+        See L{IRecoveryStore.identity}.
+
+        @raise BadConfiguration: the stored one is damaged.
+        """
+        os.makedirs(self.path, 0o700, exist_ok=True)
+        path = os.path.join(self.path, "identity-" + name)
+        try:
+            with open(path, "rb") as stored:
+                return bytes.fromhex(stored.read().decode("ascii"))
+        except FileNotFoundError:
+            made = make()
+            writeDurably(path, made.hex().encode("ascii") + b"\n")
+            return made
+        except ValueError:
+            raise BadConfiguration(
+                f"{path}: not hexadecimal; restore it from a backup"
+            ) from None
+
+    def close(self) -> None:
+        """
+        Let go of the file; the next use opens it again.
+        """
+        if self._log >= 0:
+            os.close(self._log)
+        self._log = -1
+        self._loaded = False
+
+    def _load(self) -> None:
+        """
+        Read C{clients} once.
+        """
+        if self._loaded:
+            return
+        os.makedirs(self.path, 0o700, exist_ok=True)
+        content = b""
+        try:
+            with open(os.path.join(self.path, "clients"), "rb") as stored:
+                content = stored.read()
+        except FileNotFoundError:
+            pass
+        self._clients = {}
+        for line in content.split(b"\n")[:-1]:
+            try:
+                owner = bytes.fromhex(line[1:].decode("ascii"))
+            except ValueError:
+                continue
+            if line[:1] == b"+":
+                self._clients[owner] = False
+            else:
+                self._clients.pop(owner, None)
+        self._loaded = True
+        self._compact()
+
+    def _compact(self) -> None:
+        """
+        Write C{clients} anew, one line per client, and open it for appending.
+        """
+        path = os.path.join(self.path, "clients")
+        lines = [b"+%s\n" % owner.hex().encode("ascii") for owner in self._clients]
+        writeDurably(path, b"".join(lines))
+        if self._log >= 0:
+            os.close(self._log)
+        self._log = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def _append(self, sign: bytes, owner: bytes) -> None:
+        """
+        One event, durable on return. If that fails, the file is as it was.
+        """
+        size = os.fstat(self._log).st_size
+        try:
+            os.write(self._log, sign + owner.hex().encode("ascii") + b"\n")
+            os.fdatasync(self._log)
+        except OSError as error:
+            os.ftruncate(self._log, size)
+            raise translate(error) from error

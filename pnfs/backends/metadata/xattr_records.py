@@ -1,0 +1,164 @@
+# -*- test-case-name: tests.backends.metadata.test_records -*-
+"""
+The records kept in extended attributes. All integers are big-endian.
+
+C{pnfsd.dsfile}, where a file's bytes are:
+
+====== ========= =======================================================
+offset bytes     content
+====== ========= =======================================================
+0      1         format version, 1
+1      1         layout: 1 C{files}, 2 C{flexfiles}; otherwise 0
+2      4         stripe unit in bytes
+6      4         fence epoch
+10     1         hexadecimal digits of the data-file name, n
+11     (n+1)//2  the name, packed, a last odd digit in the high half
+..     1         bytes of the layout's name, only if layout is 0
+..     any       the layout's name
+..     2         stripe columns, c
+..     1         mirrors of each column; 0: they differ
+..     c         mirrors of each column by itself, only if they differ
+..     16 each   UUIDs of the data servers, column after column
+====== ========= =======================================================
+
+With a name of 32 digits and five data servers it has 124 bytes, below the 128
+that CPython tries to read at first.
+
+C{pnfsd.dsattr}: version 1 (1 byte), size, used (u64), atime, mtime (i64 of
+nanoseconds), change (u64): 41 bytes.
+
+C{pnfsd.owner}: version 1 (1 byte), mode (u16), uid, gid (u32): 11 bytes; only
+where the process may not give files away (see L{xattr_owners}).
+
+C{pnfsd.verf}: the 8 bytes of an exclusive create.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from pnfs.backends.errors import IOFailed
+from pnfs.values import Placement
+
+DSFILE = "pnfsd.dsfile"
+DSATTR = "pnfsd.dsattr"
+OWNER = "pnfsd.owner"
+VERIFIER = "pnfsd.verf"
+
+_VERSION = 1
+_HEAD = struct.Struct(">BBIIB")
+_SHAPE = struct.Struct(">HB")
+_DSATTR = struct.Struct(">BQQqqQ")
+_OWNER = struct.Struct(">BHII")
+_LAYOUT_CODES = {"files": 1, "flexfiles": 2}
+_LAYOUT_NAMES = {code: name for name, code in _LAYOUT_CODES.items()}
+_HEX = frozenset(b"0123456789abcdef")
+
+
+def packPlacement(placement: Placement) -> bytes:
+    """
+    The C{dsfile} record of a placement.
+
+    @raise ValueError: a name, UUID or count that the record cannot hold.
+    """
+    name = placement.name
+    if not 1 <= len(name) <= 80 or not _HEX.issuperset(name):
+        raise ValueError("data-file name must be 1 to 80 hexadecimal digits")
+    if any(len(uuid) != 16 for column in placement.columns for uuid in column):
+        raise ValueError("a data server's UUID has 16 bytes")
+    counts = [len(column) for column in placement.columns]
+    if not counts or not all(1 <= count <= 255 for count in counts):
+        raise ValueError("each column needs 1 to 255 mirrors")
+    code = _LAYOUT_CODES.get(placement.layout, 0)
+    pieces = [
+        _HEAD.pack(_VERSION, code, placement.stripeUnit, placement.epoch, len(name)),
+        bytes.fromhex((name + b"0" * (len(name) % 2)).decode("ascii")),
+    ]
+    if not code:
+        layout = placement.layout.encode("utf-8")
+        pieces += [bytes([len(layout)]), layout]
+    same = min(counts) == max(counts)
+    pieces.append(_SHAPE.pack(len(counts), counts[0] if same else 0))
+    if not same:
+        pieces.append(bytes(counts))
+    pieces += [uuid for column in placement.columns for uuid in column]
+    return b"".join(pieces)
+
+
+def unpackPlacement(record: bytes) -> Placement:
+    """
+    The placement in a C{dsfile} record.
+
+    @raise IOFailed: it is damaged or of a later version.
+    """
+    try:
+        version, code, unit, epoch, digits = _HEAD.unpack_from(record)
+        if version != _VERSION:
+            raise IOFailed(f"dsfile record of version {version}")
+        end = _HEAD.size
+        packed = record[end : end + (digits + 1) // 2]
+        end += len(packed)
+        if code:
+            layout = _LAYOUT_NAMES[code]
+        else:
+            length = record[end]
+            layout = record[end + 1 : end + 1 + length].decode("utf-8")
+            end += 1 + length
+        columns, mirrors = _SHAPE.unpack_from(record, end)
+        end += _SHAPE.size
+        counts = [mirrors] * columns
+        if not mirrors:
+            counts = list(record[end : end + columns])
+            end += columns
+        if len(record) != end + 16 * sum(counts) or len(counts) != columns:
+            raise IOFailed("dsfile record of the wrong length")
+    except (struct.error, KeyError, IndexError, UnicodeDecodeError) as damage:
+        raise IOFailed("damaged dsfile record") from damage
+    servers = []
+    for count in counts:
+        servers.append(
+            tuple(record[end + 16 * i : end + 16 * i + 16] for i in range(count))
+        )
+        end += 16 * count
+    name = packed.hex()[:digits].encode("ascii")
+    return Placement(layout, unit, tuple(servers), name, epoch)
+
+
+def packDataAttributes(
+    size: int, used: int, atime: int, mtime: int, change: int
+) -> bytes:
+    """
+    The C{dsattr} record.
+    """
+    return _DSATTR.pack(_VERSION, size, used, atime, mtime, change)
+
+
+def unpackDataAttributes(record: bytes) -> tuple[int, int, int, int, int]:
+    """
+    Size, used, atime, mtime and change in a C{dsattr} record.
+
+    @raise IOFailed: it is damaged or of a later version.
+    """
+    if len(record) != _DSATTR.size or record[0] != _VERSION:
+        raise IOFailed("damaged dsattr record")
+    _, size, used, atime, mtime, change = _DSATTR.unpack(record)
+    return size, used, atime, mtime, change
+
+
+def packOwner(mode: int, uid: int, gid: int) -> bytes:
+    """
+    The C{owner} record.
+    """
+    return _OWNER.pack(_VERSION, mode, uid, gid)
+
+
+def unpackOwner(record: bytes) -> tuple[int, int, int]:
+    """
+    Mode, uid and gid in an C{owner} record.
+
+    @raise IOFailed: it is damaged or of a later version.
+    """
+    if len(record) != _OWNER.size or record[0] != _VERSION:
+        raise IOFailed("damaged owner record")
+    _, mode, uid, gid = _OWNER.unpack(record)
+    return mode, uid, gid

@@ -1,0 +1,3 @@
+"""
+One mixin per interface: what every implementation must do.
+"""
