@@ -94,8 +94,7 @@ class Cluster:
     ready: Mapping[str, Any]
     directory: str
     _network: Optional[Network]
-    _demo: Process
-    _restarted: list[Process] = attrs.field(factory=list)
+    _processes: list[Process]
 
     @classmethod
     def start(cls, network: Optional[Network], *options: str) -> "Cluster":
@@ -121,7 +120,7 @@ class Cluster:
             demo.kill()
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        return cls(json.loads(line), directory, network, demo)
+        return cls(json.loads(line), directory, network, [demo])
 
     @property
     def mds(self) -> Server:
@@ -194,7 +193,7 @@ class Cluster:
             dict(crashed.environment),
             crashed.folder,
         )
-        self._restarted.append(process)
+        self._processes.append(process)
         waitUntil(
             lambda: self._accepts(crashed.server) or process.child.poll() is not None,
             30,
@@ -213,18 +212,17 @@ class Cluster:
         """
         Ask for the end as Ctrl-C does, then insist.
 
-        @raise AssertionError: the demo did not end in time, or its servers went on.
+        @raise AssertionError: a server goes on.
+        @raise tests.system.processes.Late: the demo goes on.
         """
-        for process in self._restarted:
-            process.signal(signal.SIGTERM)
-        self._demo.signal(signal.SIGINT)
         try:
-            self._demo.wait(30)
-            for process in self._restarted:
+            for process in self._processes:
+                process.signal(signal.SIGINT)
+            for process in self._processes:
                 process.wait(30)
             alive = [s.name for s in [self.mds, *self.dataServers] if self._accepts(s)]
-            assert not alive, f"still running: {alive}\n{self._demo.report()}"
+            assert not alive, f"still running: {alive}\n{self._processes[0].report()}"
         finally:
-            for process in [*self._restarted, self._demo]:
+            for process in self._processes:
                 process.kill()
             shutil.rmtree(self.directory, ignore_errors=True)

@@ -12,6 +12,7 @@ from tests.system.capture import Capture
 from tests.system.cluster import Cluster
 from tests.system.linuxclient import Guest, requireGuest
 from tests.system.namespace import Network
+from tests.system.site import Site
 
 
 class LinuxTestCase(SynchronousTestCase):
@@ -30,6 +31,14 @@ class LinuxTestCase(SynchronousTestCase):
         Start the cluster, with options of C{pnfs demo}.
         """
         cluster = Cluster.start(self.network, *options)
+        self.addCleanup(cluster.stop)
+        return cluster
+
+    def site(self, site: Site) -> Cluster:
+        """
+        Start a cluster from configuration files.
+        """
+        cluster = site.start(self.network)
         self.addCleanup(cluster.stop)
         return cluster
 

@@ -44,7 +44,7 @@ class StripedTests(LinuxTestCase):
         """
         cluster = self.cluster("--layout", "files", "--data-servers", "3")
         guest = self.guest(cluster, TRANSFER)
-        guest.expect("transferred", 300)
+        guest.expect("transferred", 600)
         direct = cluster.operations()
         guest.tell("go")
         guest.finish()

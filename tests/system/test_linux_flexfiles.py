@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from tests.system.cluster import storedBytes
 from tests.system.linuxcase import LinuxTestCase
+from tests.system.site import Site
 from tests.system.test_linux_files import SIZE, TRANSFER
 
 
@@ -24,7 +25,7 @@ class MirroredTests(LinuxTestCase):
             *("--layout", "flexfiles", "--mirrors", "2", "--data-servers", "2")
         )
         guest = self.guest(cluster, TRANSFER)
-        guest.expect("transferred", 300)
+        guest.expect("transferred", 600)
         direct = cluster.operations()
         guest.tell("go")
         guest.finish()
@@ -43,3 +44,35 @@ class MirroredTests(LinuxTestCase):
             self.assertNear(
                 storedBytes(server.directory), 2 * SIZE, f"copy of {server.name}"
             )
+
+    def test_overNFSv3(self) -> None:
+        """
+        The same data servers, at addresses of their own, spoken to over NFSv3:
+        configured by files as a real site is.
+        """
+        cluster = self.site(
+            Site(
+                {"layout": "flexfiles", "mirrors": 2},
+                [{"protocol": "nfs3"}, {"protocol": "nfs3"}],
+            )
+        )
+        guest = self.guest(
+            cluster,
+            """
+            mount_export 4.2 "$PORT"
+            result pnfs "$(pnfs_of_mount)"
+            head -c 32M /dev/urandom | tee /mnt/data | sha256sum | cut -c1-64 > /run/sum
+            drop_caches
+            result again "$(sum_of /mnt/data)"
+            result sum "$(cat /run/sum)"
+            """,
+        )
+        guest.finish()
+        results = guest.results()
+        self.assertEqual(results["pnfs"], "LAYOUT_FLEX_FILES")
+        self.assertEqual(len(results["sum"]), 64)
+        self.assertEqual(results["again"], results["sum"])
+        seen = cluster.operations()
+        self.assertEqual((seen["READ"], seen["READ_PLUS"], seen["WRITE"]), (0, 0, 0))
+        for server in cluster.dataServers:
+            self.assertNear(storedBytes(server.directory), 32 << 20, server.name)

@@ -42,7 +42,7 @@ class SemanticsTests(LinuxTestCase):
         guest = self.guest(cluster, _SCRIPT)
         shutil.copy(_OPERATIONS, guest.directory)
         guest.tell("go")
-        guest.finish()
+        guest.finish(600)
         self.assertEqual(
             guest.results(), {"lines-4.1": "24", "lines-4.2": "24"}, guest.output
         )

@@ -17,7 +17,7 @@ from tests.system.processes import Process
 
 _CONFIGURATION = """
 NFS_CORE_PARAM {{
-    NFS_Port = 12049; Protocols = 4; Enable_NLM = false; Enable_RQUOTA = false;
+    NFS_Port = {port}; Protocols = 4; Enable_NLM = false; Enable_RQUOTA = false;
     NSM_Use_Caller_Name = true;
 }}
 NFSv4 {{ Graceless = true; RecoveryBackend = fs; Minor_Versions = 1, 2; }}
@@ -28,9 +28,9 @@ EXPORT {{
 """
 
 
-def startGanesha(network: Network, directory: str) -> Process:
+def startGanesha(network: Network, directory: str, port: int = 12049) -> Process:
     """
-    Start nfs-ganesha on port 12049 of a network with the export C{/export}, kept
+    Start nfs-ganesha in a network with the export C{/export}, kept
     in a tmpfs under C{directory}; the caller kills it and unmounts C{tree} there.
 
     @raise SkipTest: it is not installed.
@@ -44,7 +44,7 @@ def startGanesha(network: Network, directory: str) -> Process:
     subprocess.run(["mount", "-t", "tmpfs", "ganesha", tree], check=True)
     configuration = os.path.join(directory, "ganesha.conf")
     with open(configuration, "w") as text:
-        text.write(_CONFIGURATION.format(tree=tree))
+        text.write(_CONFIGURATION.format(tree=tree, port=port))
     os.makedirs("/var/run/ganesha", exist_ok=True)
     log = os.path.join(directory, "log")
     return network.start(

@@ -1,0 +1,153 @@
+"""
+A cluster as an administrator sets it up: a key, a TOML file per service, twistd.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Mapping, Sequence, Union
+
+import attrs
+
+from tests.system.cluster import PNFS, Cluster, environment
+from tests.system.namespace import SERVER, SUBNET, Network
+from tests.system.processes import Process, waitUntil
+
+Value = Union[str, int, bool, Sequence[str]]
+
+MDS_PORT = 12049
+DS_PORT = 12050
+
+
+def _toml(table: Mapping[str, Value]) -> str:
+    # JSON's strings, numbers, booleans and lists of strings are TOML's too.
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+
+
+@attrs.define
+class Site:
+    """
+    What to configure; then L{start}.
+
+    @ivar export: further keys of the export C{/export}.
+    @ivar dataServers: further keys of each C{[[data_server]]} of the metadata server.
+    @ivar services: further lines of each data server's own file.
+    """
+
+    export: Mapping[str, Value]
+    dataServers: Sequence[Mapping[str, Value]]
+    services: Sequence[str] = ()
+    _directory: str = ""
+    _processes: list[Process] = attrs.field(factory=list)
+
+    def start(self, network: Network) -> Cluster:
+        """
+        Make folders, key and files, start everything in a network, the data servers
+        at 10.77.0.2 and up, and wait until all answer.
+        """
+        self._directory = tempfile.mkdtemp(prefix="pnfs-site-")
+        key = self._path("key")
+        subprocess.run([*PNFS, "key", "new", key], env=environment(), check=True)
+        try:
+            servers = [
+                self._startDataServer(network, number, key)
+                for number in range(len(self.dataServers))
+            ]
+            mds = self._startMetadataServer(network, key)
+            for process, port in [(mds, MDS_PORT)] + [
+                (process, DS_PORT + number) for number, process in enumerate(servers)
+            ]:
+                waitUntil(
+                    lambda: f":{port} " in network.run(["ss", "-Hltn"])
+                    or process.child.poll() is not None,
+                    60,
+                    f"port {port}\n{process.report()}",
+                )
+                assert process.child.poll() is None, process.report()
+        except BaseException:
+            for process in self._processes:
+                process.kill()
+            raise
+        ready = {
+            "mds": {
+                "host": SERVER,
+                "port": MDS_PORT,
+                "pid": mds.pid,
+                "metrics": "http://127.0.0.1:9049/metrics",
+            },
+            "data_servers": [
+                {
+                    "name": f"ds{number}",
+                    "host": f"{SUBNET}.{2 + number}",
+                    "port": DS_PORT + number,
+                    "pid": process.pid,
+                    "dir": self._path(f"ds{number}-data"),
+                }
+                for number, process in enumerate(servers)
+            ],
+        }
+        return Cluster(ready, self._directory, network, self._processes)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+    def _folder(self, name: str) -> str:
+        os.makedirs(self._path(name), exist_ok=True)
+        return self._path(name)
+
+    def _startDataServer(self, network: Network, number: int, key: str) -> Process:
+        text = _toml(
+            {
+                "name": f"ds{number}",
+                "listen": [f"{SUBNET}.{2 + number}:{DS_PORT + number}"],
+                "state": self._folder(f"ds{number}-state"),
+                "key": key,
+            }
+        )
+        data = self._folder(f"ds{number}-data")
+        if number < len(self.services):
+            text += self.services[number]
+        else:
+            text += _toml({"data": data})
+        return self._launch(network, "pnfs-ds", f"ds{number}", text)
+
+    def _startMetadataServer(self, network: Network, key: str) -> Process:
+        text = _toml(
+            {
+                "listen": [f"{SERVER}:{MDS_PORT}"],
+                "state": self._folder("mds-state"),
+                "key": key,
+                "lease": 30,
+                "metrics": "127.0.0.1:9049",
+            }
+        )
+        for number, further in enumerate(self.dataServers):
+            address = f"{SUBNET}.{2 + number}:{DS_PORT + number}"
+            told = {"name": f"ds{number}", "address": address, **further}
+            text += "\n[[data_server]]\n" + _toml(told)
+        tree: dict[str, Value] = {"path": "/export", "root": self._folder("meta")}
+        text += "\n[[export]]\n" + _toml(
+            {**tree, "root_squash": False, **self.export},
+        )
+        return self._launch(network, "pnfs-mds", "mds", text)
+
+    def _launch(
+        self, network: Network, service: str, name: str, configuration: str
+    ) -> Process:
+        path = self._path(f"{name}.toml")
+        with open(path, "w") as file:
+            file.write(configuration)
+        twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
+        process = network.start(
+            [sys.executable, twistd, "--nodaemon", "--pidfile=", service]
+            + ["--config", path],
+            self._path(f"{name}.errors"),
+            environment(),
+            self._directory,
+        )
+        self._processes.append(process)
+        return process
