@@ -19,7 +19,10 @@ class FileState:
     @ivar inode: the L{pnfs.values.Inode}.
     @ivar export: the L{pnfs.namespace.exports.Export}.
     @ivar opens: L{pnfs.state.opens.OpenState} by (clientid, open owner).
-    @ivar locks: L{pnfs.state.locks.LockState}s with ranges.
+    @ivar shares: how many of C{opens} read, write, deny reading and deny writing,
+        packed (L{pnfs.state.opens}).
+    @ivar locks: L{pnfs.state.locks.LockState} by (clientid, lock owner); none
+        outlives its open.
     @ivar layouts: L{pnfs.state.layouts.LayoutState} by clientid.
     @ivar recall: the recall of its layouts under way, or None.
     @ivar unlinked: its last name is gone and the backend keeps it for us.
@@ -30,7 +33,8 @@ class FileState:
     inode: Any
     export: Any
     opens: dict[Any, Any] = attrs.Factory(dict)
-    locks: list[Any] = attrs.Factory(list)
+    shares: int = 0
+    locks: dict[Any, Any] = attrs.Factory(dict)
     layouts: dict[int, Any] = attrs.Factory(dict)
     recall: Any = None
     unlinked: bool = False

@@ -1,0 +1,102 @@
+# -*- test-case-name: tests.nfs4.ops.test_close -*-
+"""
+CLOSE (RFC 8881, section 18.2).
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from typing import Any, Awaitable, Union
+
+from pnfs.backends.errors import BackendError
+from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.conflicts import requireState
+from pnfs.nfs4.ops.unlinked import settleFile
+from pnfs.nfs4.status import nfsstat4
+from pnfs.nfs4.types import INVALID_STATEID
+from pnfs.state.files import FileState
+from pnfs.state.opens import WRITE, OpenState
+
+_unpack = struct.Struct(">I16s").unpack_from
+_OK = okHeader(4) + INVALID_STATEID
+
+
+@hotOperation(
+    4,
+    "CLOSE",
+    modifies=True,
+    errors=frozenset(
+        {
+            nfsstat4.NFS4ERR_ADMIN_REVOKED,
+            nfsstat4.NFS4ERR_BADXDR,
+            nfsstat4.NFS4ERR_BAD_STATEID,
+            nfsstat4.NFS4ERR_DEADSESSION,
+            nfsstat4.NFS4ERR_DELAY,
+            nfsstat4.NFS4ERR_EXPIRED,
+            nfsstat4.NFS4ERR_FHEXPIRED,
+            nfsstat4.NFS4ERR_LOCKS_HELD,
+            nfsstat4.NFS4ERR_MOVED,
+            nfsstat4.NFS4ERR_NOFILEHANDLE,
+            nfsstat4.NFS4ERR_OLD_STATEID,
+            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
+            nfsstat4.NFS4ERR_REP_TOO_BIG,
+            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
+            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
+            nfsstat4.NFS4ERR_SERVERFAULT,
+            nfsstat4.NFS4ERR_STALE,
+            nfsstat4.NFS4ERR_TOO_MANY_OPS,
+            nfsstat4.NFS4ERR_WRONG_CRED,
+        }
+    ),
+)
+def close(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]]:
+    """
+    End an open. Its seqid argument means nothing in NFSv4.1.
+
+    The invalid special stateid comes back, and is the current one from then on.
+    """
+    _, stateid = _unpack(buf, pos)
+    inode = ctx.requireInode()
+    state = requireState(ctx, inode, stateid, OpenState)
+    file = state.file
+    if file.layouts and state.access & WRITE:
+        layout = file.layouts.get(ctx.client.clientid)
+        if layout is not None and layout.mayHaveWritten():
+            return _closeWritten(ctx, state, file, pos + 20)
+    ctx.server.opens.close(state)
+    if not file.opens:
+        if file.unlinked:
+            return _settle(ctx, file, pos + 20)
+        if file.idle:
+            inode.state = None
+    ctx.stateid = INVALID_STATEID
+    ctx.out.append(_OK)
+    return pos + 20
+
+
+async def _closeWritten(
+    ctx: CompoundContext, state: OpenState, file: FileState, pos: int
+) -> int:
+    """
+    The closer may have written to data servers: before it is told that the file is
+    closed, the size and times that others see are brought up to date (close to
+    open consistency).
+    """
+    server = ctx.server
+    server.opens.checkClose(state)
+    with suppress(BackendError):
+        # A client must be able to close while a data server is down. The layout
+        # stays marked, so that the next GETATTR asks again.
+        await server.data.refresh(file.export, file.inode)
+    if server.stateids.lookup(state.other) is state:
+        server.opens.close(state)
+    return await _settle(ctx, file, pos)
+
+
+async def _settle(ctx: CompoundContext, file: FileState, pos: int) -> int:
+    await settleFile(ctx.server, file)
+    ctx.stateid = INVALID_STATEID
+    ctx.out.append(_OK)
+    return pos

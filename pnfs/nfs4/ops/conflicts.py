@@ -1,0 +1,143 @@
+# -*- test-case-name: tests.nfs4.ops.test_conflicts -*-
+"""
+What stands against an operation because of state that clients hold: layouts to be
+recalled, share reservations, the stateid of an I/O.
+
+Before a file's size changes, or its last name goes, no client may hold a layout of
+it any more: it could go on writing to data files that mean something else by then.
+Nobody waits for a recall: the operation starts it and answers NFS4ERR_DELAY; the
+client asks again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from pnfs.namespace.access import EXECUTE, permissions
+from pnfs.namespace.access import READ as MAY_READ
+from pnfs.namespace.access import WRITE as MAY_WRITE
+from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.nfs4.types import ANONYMOUS_STATEID, READ_BYPASS_STATEID
+from pnfs.state.errors import Locked, OpenMode
+from pnfs.state.locks import LockState
+from pnfs.state.opens import READ, WRITE, OpenState, denied
+from pnfs.values import Credential, Inode, SetAttributes
+
+OPEN_OR_LOCK = (OpenState, LockState)
+
+
+def mayAccess(inode: Inode, credential: Credential, access: int) -> bool:
+    """
+    Do mode and owner of a regular file allow to open it so?
+
+    Who may only execute it may read it, as its kernel must (RFC 8881, section
+    6.2.1.3.2).
+
+    @param credential: after root squash.
+    @param access: L{pnfs.state.opens.READ} and C{WRITE} bits.
+    """
+    bits = permissions(inode, credential)
+    return not (
+        access & READ
+        and not bits & (MAY_READ | EXECUTE)
+        or access & WRITE
+        and not bits & MAY_WRITE
+    )
+
+
+def requireIOPermission(ctx: CompoundContext, inode: Inode, access: int) -> Credential:
+    """
+    May the caller read or write data now? The owner always may: who has created a
+    file without permissions, or taken them away after opening it, goes on.
+
+    @return: the caller's credential after root squash.
+    @raise NFSError: ACCESS.
+    """
+    credential: Credential = ctx.export.effective(ctx.credential)
+    if credential.uid != inode.uid and not mayAccess(inode, credential, access):
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    return credential
+
+
+async def clearSetuid(export: Any, inode: Inode, credential: Credential) -> None:
+    """
+    After a change of its bytes: what is in a file now was not meant to run as its
+    owner, unless the superuser has put it there.
+    """
+    mode = inode.mode
+    if not mode & 0o6000 or not credential.uid:
+        return
+    mode &= ~0o4000
+    if mode & 0o010:
+        mode &= ~0o2000
+    if mode != inode.mode:
+        await export.backend.setattr(inode, SetAttributes(mode=mode))
+
+
+def requireNoLayouts(
+    ctx: CompoundContext, inode: Inode, exclude: Any = None, reason: str = "conflict"
+) -> None:
+    """
+    No client may hold a layout of a file: recall what is held.
+
+    @param exclude: a client whose own layouts do not matter.
+    @param reason: what for, told to the recaller.
+    @raise NFSError: DELAY as long as a layout is out.
+    """
+    file = inode.state
+    if file is None or not (file.layouts or file.recall):
+        return
+    recalled = ctx.server.recaller.recallLayouts(file, reason, exclude)
+    if not recalled.called:
+        raise NFSError(nfsstat4.NFS4ERR_DELAY)
+
+
+def requireState(
+    ctx: CompoundContext, inode: Inode, stateid: bytes, kinds: Any = OPEN_OR_LOCK
+) -> Any:
+    """
+    The caller's open or lock state on a file that a stateid names; the current
+    stateid is put in.
+
+    @param kinds: the classes it may be of.
+    @raise NFSError: BAD_STATEID.
+    @raise StateError: OLD_STATEID, BAD_STATEID, or why it was revoked.
+    """
+    stateid = ctx.resolveStateid(stateid)
+    if inode.state is None:
+        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+    return ctx.server.stateids.find(stateid, ctx.client, inode.state, kinds)
+
+
+def requireIOState(
+    ctx: CompoundContext, inode: Inode, stateid: bytes, access: int
+) -> Optional[OpenState]:
+    """
+    A stateid under which data is read, or is written or cut off.
+
+    @param access: L{pnfs.state.opens.READ} or C{WRITE}.
+    @return: the open it belongs to; None for a special stateid.
+    @raise NFSError: GRACE for a special one while others may reclaim what is in
+        its way (RFC 8881, section 8.4.2.1); BAD_STATEID.
+    @raise Locked: a special one, and a share reservation forbids the access.
+    @raise OpenMode: the file was not opened for it.
+    @raise StateError: the stateid is old, unknown, or revoked.
+    """
+    stateid = ctx.resolveStateid(stateid)
+    if stateid == ANONYMOUS_STATEID or stateid == READ_BYPASS_STATEID:
+        server = ctx.server
+        if server.recovery is not None and server.recovery.inGrace(ctx.now):
+            raise NFSError(nfsstat4.NFS4ERR_GRACE)
+        bypasses = access == READ and stateid == READ_BYPASS_STATEID
+        if not bypasses and denied(inode.state, access):
+            raise Locked()
+        return None
+    if inode.state is None:
+        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+    state = ctx.server.stateids.find(stateid, ctx.client, inode.state, OPEN_OR_LOCK)
+    if state.__class__ is LockState:
+        state = state.open
+    if not state.access & access:
+        raise OpenMode()
+    return state  # type: ignore[no-any-return]

@@ -1,0 +1,395 @@
+# -*- test-case-name: tests.nfs4.ops.test_open -*-
+"""
+OPEN (RFC 8881, section 18.16).
+
+An existing file that the backend has in memory is opened without waiting. A new
+one is made before it is looked for, if the caller may write to the directory at
+all: then nobody else can slip in between.
+
+No delegation is given; a client that has asked for one is told why not.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Awaitable, Optional, Union
+
+from pnfs.backends.errors import NameExists, NoSuchName
+from pnfs.namespace.access import EXECUTE, WRITE as MAY_WRITE
+from pnfs.namespace.access import permissions
+from pnfs.namespace.names import checkName
+from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.fattr_set import decodeSettable
+from pnfs.nfs4.operation import hotOperation
+from pnfs.nfs4.ops.conflicts import clearSetuid, mayAccess, requireNoLayouts
+from pnfs.nfs4.ops.open_args import (
+    CLAIM_DELEG_CUR_FH,
+    CLAIM_DELEGATE_CUR,
+    CLAIM_FH,
+    CLAIM_NULL,
+    CLAIM_PREVIOUS,
+    EXCLUSIVE4,
+    GUARDED4,
+    NOCREATE,
+    WANT_CANCEL,
+    WANT_NO_DELEG,
+    OpenArgs,
+    decodeOpen,
+)
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.nfs4.types import encodeBitmap
+from pnfs.state.errors import Expired, ShareDenied, StaleClientid
+from pnfs.state.files import FileState
+from pnfs.state.opens import WRITE, denied
+from pnfs.values import (
+    NOW,
+    Credential,
+    FileType,
+    Inode,
+    NewObject,
+    SetAttributes,
+)
+
+OPEN4_RESULT_LOCKTYPE_POSIX = 4
+"""The only flag: PRESERVE_UNLINKED would promise to keep a removed file over a restart."""
+
+OPEN_DELEGATE_NONE = 0
+OPEN_DELEGATE_NONE_EXT = 3
+WND4_NOT_WANTED = 0
+WND4_RESOURCE = 2
+WND4_CANCELLED = 7
+
+DEFAULT_MODE = 0o600
+"""Of a new file whose creator names none: it will set one."""
+
+_SIZE = 1 << 4
+_SETGID = 0o2000
+_REG = FileType.REG
+_NOT_REGULAR = {
+    FileType.DIR: nfsstat4.NFS4ERR_ISDIR,
+    FileType.LNK: nfsstat4.NFS4ERR_SYMLINK,
+}
+_NO_CHANGES = SetAttributes()
+
+_packResult = struct.Struct(">II16sIQQI").pack
+_packPlain = struct.Struct(">II16sIQQIII").pack
+_packWhy = struct.Struct(">II").pack
+_packResource = struct.Struct(">III").pack
+
+
+def _noDelegation(want: int) -> bytes:
+    """
+    C{open_delegation4}: a reason only for those who have expressed a want.
+    """
+    if not want:
+        return b"\0\0\0\0"
+    if want == WANT_NO_DELEG:
+        return _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_NOT_WANTED)
+    if want == WANT_CANCEL:
+        return _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_CANCELLED)
+    return _packResource(OPEN_DELEGATE_NONE_EXT, WND4_RESOURCE, 0)
+
+
+@hotOperation(
+    18,
+    "OPEN",
+    modifies=True,
+    errors=frozenset(
+        {
+            nfsstat4.NFS4ERR_ACCESS,
+            nfsstat4.NFS4ERR_ADMIN_REVOKED,
+            nfsstat4.NFS4ERR_ATTRNOTSUPP,
+            nfsstat4.NFS4ERR_BADCHAR,
+            nfsstat4.NFS4ERR_BADNAME,
+            nfsstat4.NFS4ERR_BADOWNER,
+            nfsstat4.NFS4ERR_BADXDR,
+            nfsstat4.NFS4ERR_BAD_STATEID,
+            nfsstat4.NFS4ERR_DEADSESSION,
+            nfsstat4.NFS4ERR_DELAY,
+            nfsstat4.NFS4ERR_DELEG_ALREADY_WANTED,
+            nfsstat4.NFS4ERR_DELEG_REVOKED,
+            nfsstat4.NFS4ERR_DQUOT,
+            nfsstat4.NFS4ERR_EXIST,
+            nfsstat4.NFS4ERR_EXPIRED,
+            nfsstat4.NFS4ERR_FBIG,
+            nfsstat4.NFS4ERR_FHEXPIRED,
+            nfsstat4.NFS4ERR_GRACE,
+            nfsstat4.NFS4ERR_INVAL,
+            nfsstat4.NFS4ERR_IO,
+            nfsstat4.NFS4ERR_ISDIR,
+            nfsstat4.NFS4ERR_MOVED,
+            nfsstat4.NFS4ERR_NAMETOOLONG,
+            nfsstat4.NFS4ERR_NOENT,
+            nfsstat4.NFS4ERR_NOFILEHANDLE,
+            nfsstat4.NFS4ERR_NOSPC,
+            nfsstat4.NFS4ERR_NOTDIR,
+            nfsstat4.NFS4ERR_NOTSUPP,
+            nfsstat4.NFS4ERR_NO_GRACE,
+            nfsstat4.NFS4ERR_OLD_STATEID,
+            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
+            nfsstat4.NFS4ERR_PERM,
+            nfsstat4.NFS4ERR_RECLAIM_BAD,
+            nfsstat4.NFS4ERR_RECLAIM_CONFLICT,
+            nfsstat4.NFS4ERR_REP_TOO_BIG,
+            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
+            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
+            nfsstat4.NFS4ERR_ROFS,
+            nfsstat4.NFS4ERR_SERVERFAULT,
+            nfsstat4.NFS4ERR_SHARE_DENIED,
+            nfsstat4.NFS4ERR_STALE,
+            nfsstat4.NFS4ERR_SYMLINK,
+            nfsstat4.NFS4ERR_TOO_MANY_OPS,
+            nfsstat4.NFS4ERR_UNSAFE_COMPOUND,
+            nfsstat4.NFS4ERR_WRONGSEC,
+            nfsstat4.NFS4ERR_WRONG_TYPE,
+        }
+    ),
+)
+def open_(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]]:
+    """
+    Open, and make if wanted, a regular file: by its name in the current directory
+    (CLAIM_NULL), or the current file itself (CLAIM_FH, CLAIM_PREVIOUS).
+    """
+    args, pos = decodeOpen(buf, pos)
+    claim = args.claim
+    if claim == CLAIM_NULL:
+        directory = ctx.requireDirectory()
+        ctx.server.recovery.checkOrdinary(ctx.client, ctx.now)
+        if args.create == NOCREATE:
+            inode = ctx.export.backend.cachedChild(directory, args.name)
+            if inode is not None:
+                credential = ctx.export.effective(ctx.credential)
+                if not permissions(directory, credential) & EXECUTE:
+                    raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+                _checkExisting(ctx, args, inode, credential)
+                change = directory.change
+                _finish(ctx, args, inode, 1, change, change, 0)
+                return pos
+            return _openName(ctx, args, directory, pos)
+        return _createName(ctx, args, directory, pos)
+    if args.create != NOCREATE:
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    if claim == CLAIM_FH:
+        inode = ctx.requireInode()
+        ctx.server.recovery.checkOrdinary(ctx.client, ctx.now)
+        _checkExisting(ctx, args, inode, ctx.export.effective(ctx.credential))
+        _finish(ctx, args, inode, 0, 0, 0, 0)
+        return pos
+    if claim == CLAIM_PREVIOUS:
+        _reclaim(ctx, args)
+        return pos
+    ctx.requireInode()
+    if claim == CLAIM_DELEGATE_CUR or claim == CLAIM_DELEG_CUR_FH:
+        # The delegation it claims under has never been given.
+        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+    raise NFSError(nfsstat4.NFS4ERR_NOTSUPP)
+
+
+def _checkExisting(
+    ctx: CompoundContext, args: OpenArgs, inode: Inode, credential: Credential
+) -> None:
+    """
+    May the caller open what is there? Share reservations come later, so that a
+    conflict tells nothing to those without permission.
+    """
+    if inode.ftype != _REG:
+        raise NFSError(
+            _NOT_REGULAR.get(FileType(inode.ftype), nfsstat4.NFS4ERR_WRONG_TYPE)
+        )
+    if args.access & WRITE and ctx.export.readOnly:
+        raise NFSError(nfsstat4.NFS4ERR_ROFS)
+    if not mayAccess(inode, credential, args.access):
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+
+
+def _reclaim(ctx: CompoundContext, args: OpenArgs) -> None:
+    """
+    Open again what was open before the server's restart. The owner is not held to
+    the mode: it may be that of a file it had created without permissions.
+    """
+    inode = ctx.requireFile()
+    ctx.server.recovery.checkReclaim(ctx.client, ctx.now)
+    if ctx.export.effective(ctx.credential).uid != inode.uid:
+        _checkExisting(ctx, args, inode, ctx.export.effective(ctx.credential))
+    elif args.access & WRITE and ctx.export.readOnly:
+        raise NFSError(nfsstat4.NFS4ERR_ROFS)
+    try:
+        _finish(ctx, args, inode, 0, 0, 0, 0)
+    except ShareDenied:
+        raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT) from None
+
+
+async def _openName(
+    ctx: CompoundContext, args: OpenArgs, directory: Inode, pos: int
+) -> int:
+    """
+    Open a file that the backend has to look for.
+    """
+    export = ctx.export
+    checkName(args.name)
+    credential = export.effective(ctx.credential)
+    if not permissions(directory, credential) & EXECUTE:
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    inode = await export.backend.lookup(directory, args.name)
+    _checkExisting(ctx, args, inode, credential)
+    change = directory.change
+    _requireAlive(ctx)
+    _finish(ctx, args, inode, 1, change, change, 0)
+    return pos
+
+
+async def _createName(
+    ctx: CompoundContext, args: OpenArgs, directory: Inode, pos: int
+) -> int:
+    """
+    Open a file, and make it if it is not there.
+    """
+    export = ctx.export
+    backend = export.backend
+    name = args.name
+    checkName(name)
+    credential = export.effective(ctx.credential)
+    changes, attrset = _NO_CHANGES, 0
+    if args.createattrs is not None:
+        changes, attrset = decodeSettable(args.createattrs, credential, export)
+    rights = permissions(directory, credential)
+    if not rights & EXECUTE:
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    inode: Optional[Inode] = backend.cachedChild(directory, name)
+    if inode is None and (export.readOnly or not rights & MAY_WRITE):
+        try:
+            inode = await backend.lookup(directory, name)
+        except NoSuchName:
+            raise NFSError(
+                nfsstat4.NFS4ERR_ROFS if export.readOnly else nfsstat4.NFS4ERR_ACCESS
+            ) from None
+    before = directory.change
+    if inode is None:
+        new = _newFile(args, changes, directory, credential)
+        try:
+            inode = await backend.create(directory, name, new)
+        except NameExists:
+            inode = await backend.lookup(directory, name)
+            before = directory.change
+        else:
+            after = directory.change
+            if changes.size:
+                await ctx.server.data.truncate(export, inode, changes.size)
+            _requireAlive(ctx)
+            _finish(ctx, args, inode, 1, before, after, attrset)
+            return pos
+    if args.create >= EXCLUSIVE4:
+        await _requireRetry(ctx, args, inode)
+    elif args.create == GUARDED4:
+        raise NFSError(nfsstat4.NFS4ERR_EXIST)
+    else:
+        _checkExisting(ctx, args, inode, credential)
+        attrset = 0
+        if changes.size == 0:
+            await _truncate(ctx, inode, credential)
+            _checkExisting(ctx, args, inode, credential)
+            attrset = _SIZE
+    _requireAlive(ctx)
+    change = directory.change
+    _finish(ctx, args, inode, 1, change, change, attrset)
+    return pos
+
+
+def _newFile(
+    args: OpenArgs, changes: SetAttributes, directory: Inode, credential: Credential
+) -> NewObject:
+    """
+    What to create for the caller. The setgid bit is not for those outside the
+    group that the file gets.
+    """
+    mode = DEFAULT_MODE if changes.mode is None else changes.mode
+    gid = credential.gid if changes.gid is None else changes.gid
+    if credential.uid and mode & _SETGID:
+        inherited = directory.gid if directory.mode & _SETGID else gid
+        if inherited not in credential.groups:
+            mode &= ~_SETGID
+    return NewObject(
+        _REG,
+        mode,
+        credential.uid if changes.uid is None else changes.uid,
+        gid,
+        verifier=args.verifier,
+        atime=None if changes.atime == NOW else changes.atime,
+        mtime=None if changes.mtime == NOW else changes.mtime,
+    )
+
+
+async def _requireRetry(ctx: CompoundContext, args: OpenArgs, inode: Inode) -> None:
+    """
+    An exclusive create of a name that exists succeeds only if it is the same
+    create again, whose reply was lost.
+    """
+    if (
+        inode.ftype != _REG
+        or await ctx.export.backend.createVerifier(inode) != args.verifier
+    ):
+        raise NFSError(nfsstat4.NFS4ERR_EXIST)
+
+
+async def _truncate(ctx: CompoundContext, inode: Inode, credential: Credential) -> None:
+    """
+    UNCHECKED4 with a size of 0 empties a file that exists.
+
+    The caller's own layouts stay: it has the file under control, and where its
+    bytes are does not change.
+    """
+    if ctx.export.readOnly:
+        raise NFSError(nfsstat4.NFS4ERR_ROFS)
+    if not mayAccess(inode, credential, WRITE):
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    if denied(inode.state, WRITE):
+        raise ShareDenied()
+    requireNoLayouts(ctx, inode, ctx.client, "truncate")
+    await ctx.server.data.truncate(ctx.export, inode, 0)
+    await clearSetuid(ctx.export, inode, credential)
+
+
+def _requireAlive(ctx: CompoundContext) -> None:
+    """
+    While we waited, the client may have lost all its state; it must not get more.
+    """
+    try:
+        ctx.server.clients.find(ctx.client.clientid)
+    except StaleClientid:
+        raise Expired() from None
+
+
+def _finish(
+    ctx: CompoundContext,
+    args: OpenArgs,
+    inode: Inode,
+    atomic: int,
+    before: int,
+    after: int,
+    attrset: int,
+) -> None:
+    """
+    Register the open and answer; the file and the open's stateid become current.
+    """
+    server = ctx.server
+    export = ctx.export
+    file = inode.state
+    if file is None:
+        file = FileState(server.filehandles.encode(export, inode), inode, export)
+    state = server.opens.open(file, ctx.client, args.owner, args.access, args.deny)
+    inode.state = file
+    stateid = state.stateid
+    ctx.setCurrent(file.fh, inode, export)
+    ctx.stateid = stateid
+    if not attrset and not args.want:
+        ctx.out.append(
+            _packPlain(
+                18, 0, stateid, atomic, before, after, OPEN4_RESULT_LOCKTYPE_POSIX, 0, 0
+            )
+        )
+        return
+    ctx.out.append(
+        _packResult(18, 0, stateid, atomic, before, after, OPEN4_RESULT_LOCKTYPE_POSIX)
+        + encodeBitmap(attrset)
+        + _noDelegation(args.want)
+    )

@@ -1,0 +1,85 @@
+# -*- test-case-name: tests.nfs4.ops.test_open_downgrade -*-
+"""
+OPEN_DOWNGRADE (RFC 8881, section 18.18).
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.conflicts import requireState
+from pnfs.nfs4.ops.open_args import SHARE_ACCESS_MASK, WANT_MASK
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.nfs4.types import seqid4, stateid4, uint32_t
+from pnfs.state.opens import OpenState
+
+
+@attrs.define
+class OPEN_DOWNGRADE4args:
+    """
+    @ivar seqid: means nothing in NFSv4.1.
+    @ivar share_access: what to keep; share_deny: likewise.
+    """
+
+    open_stateid: stateid4
+    seqid: seqid4
+    share_access: uint32_t
+    share_deny: uint32_t
+
+
+@attrs.define
+class OPEN_DOWNGRADE4resok:
+    """
+    @ivar open_stateid: with a new seqid.
+    """
+
+    open_stateid: stateid4
+
+
+@operation(
+    21,
+    "OPEN_DOWNGRADE",
+    args=OPEN_DOWNGRADE4args,
+    resok=OPEN_DOWNGRADE4resok,
+    modifies=True,
+    errors=frozenset(
+        {
+            nfsstat4.NFS4ERR_ADMIN_REVOKED,
+            nfsstat4.NFS4ERR_BADXDR,
+            nfsstat4.NFS4ERR_BAD_STATEID,
+            nfsstat4.NFS4ERR_DEADSESSION,
+            nfsstat4.NFS4ERR_DELAY,
+            nfsstat4.NFS4ERR_EXPIRED,
+            nfsstat4.NFS4ERR_FHEXPIRED,
+            nfsstat4.NFS4ERR_INVAL,
+            nfsstat4.NFS4ERR_MOVED,
+            nfsstat4.NFS4ERR_NOFILEHANDLE,
+            nfsstat4.NFS4ERR_OLD_STATEID,
+            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
+            nfsstat4.NFS4ERR_REP_TOO_BIG,
+            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
+            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
+            nfsstat4.NFS4ERR_ROFS,
+            nfsstat4.NFS4ERR_SERVERFAULT,
+            nfsstat4.NFS4ERR_STALE,
+            nfsstat4.NFS4ERR_TOO_MANY_OPS,
+            nfsstat4.NFS4ERR_WRONG_CRED,
+        }
+    ),
+)
+def open_downgrade(
+    ctx: CompoundContext, args: OPEN_DOWNGRADE4args
+) -> OPEN_DOWNGRADE4resok:
+    """
+    Keep only some of the modes that the open owner has asked for.
+    """
+    inode = ctx.requireInode()
+    access = args.share_access & ~WANT_MASK
+    if not access or access > SHARE_ACCESS_MASK or args.share_deny > SHARE_ACCESS_MASK:
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    state = requireState(ctx, inode, args.open_stateid, OpenState)
+    ctx.server.opens.downgrade(state, access, args.share_deny)
+    ctx.stateid = state.stateid
+    return OPEN_DOWNGRADE4resok(state.stateid)
