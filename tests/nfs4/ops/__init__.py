@@ -1,0 +1,3 @@
+"""
+Tests for L{pnfs.nfs4.ops}.
+"""
