@@ -28,7 +28,7 @@ check: $(VENV)/.made-check
 	$(BIN)/black --check --quiet --diff .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
-	$(BIN)/pydoctor --config setup.cfg -q -q
+	$(BIN)/pydoctor --config setup.cfg -q
 
 $(VENV)/.made-python:
 	$(PYTHON) -c 'import sys; sys.exit("pnfs needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
