@@ -7,7 +7,7 @@ A coroutine that never really waits costs about a microsecond.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Coroutine, Generic, Optional, TypeVar
+from typing import Any, Callable, Coroutine, Generic, Optional, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -58,7 +58,7 @@ class Running(Generic[_T]):
         # result and gives it to the await; failures it must be told.
         try:
             if isinstance(result, Failure):
-                awaited = result.throwExceptionIntoGenerator(self._coroutine)
+                awaited = self._coroutine.throw(cast(BaseException, result.value))
             else:
                 awaited = self._coroutine.send(None)
         except StopIteration as stop:

@@ -456,6 +456,7 @@ class _Service:
         peer = self._peer
         if self._running is not None:
             peer.hub.running.discard(self._running)
+            self._running = None
         peer._end(self._call.received)
 
     def _giveBack(self) -> None:

@@ -73,6 +73,12 @@ class Port:
         self._retry: Optional[IDelayedCall] = None
         self._closed = False
         self.fileno = sock.fileno
+        name = sock.getsockname()
+        self._host: Union[IPv4Address, IPv6Address]
+        if sock.family == socket.AF_INET6:
+            self._host = IPv6Address("TCP", name[0], name[1])
+        else:
+            self._host = IPv4Address("TCP", name[0], name[1])
 
     def logPrefix(self) -> str:
         """
@@ -129,10 +135,7 @@ class Port:
         """
         The address it listens at.
         """
-        name = self._socket.getsockname()
-        if self._socket.family == socket.AF_INET6:
-            return IPv6Address("TCP", name[0], name[1])
-        return IPv4Address("TCP", name[0], name[1])
+        return self._host
 
     def stopListening(self) -> Deferred[None]:
         """

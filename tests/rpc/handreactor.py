@@ -41,7 +41,14 @@ class HandReactor(Clock):
         @return: something happened.
         """
         before = len(self.getDelayedCalls())
-        self.advance(0)
+        for due in [
+            delayed for delayed in self.calls if delayed.getTime() <= self.seconds()
+        ]:
+            # Not advance(0): what these schedule has to wait for the next turn.
+            if due.active():
+                self.calls.remove(due)
+                due.called = 1
+                due.func(*due.args, **due.kw)
         poll = select.poll()
         things: dict[int, Any] = {}
         for thing in self.readers | self.writers:
