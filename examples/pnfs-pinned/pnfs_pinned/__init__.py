@@ -1,0 +1,3 @@
+"""
+A layout driver that pins directories to data servers.
+"""

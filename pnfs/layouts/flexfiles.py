@@ -1,0 +1,178 @@
+# -*- test-case-name: tests.layouts.test_flexfiles -*-
+"""
+The flexible files layout (RFC 8435): mirrors, each on one data server.
+
+Always the whole file. Each data server is a device of its own, so a file is
+moved by a new layout and no device ever changes its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Optional, Sequence
+
+from zope.interface import implementer
+
+from pnfs.interfaces import ILayoutDriver
+from pnfs.layouts.addresses import netaddrsOf
+from pnfs.layouts.flexfiles_xdr import (
+    LAYOUT4_FLEX_FILES,
+    MIRRORS_LIMIT,
+    ff_data_server4,
+    ff_device_addr4,
+    ff_device_versions4,
+    ff_layout4,
+    ff_mirror4,
+    flexDevice,
+    flexLayout,
+    flexReturn,
+    flexUpdate,
+)
+from pnfs.layouts.mirrors import efficiencies
+from pnfs.values import (
+    NFS4_UINT64_MAX,
+    DataServer,
+    DeviceError,
+    DeviceStatistics,
+    LayoutReport,
+    LayoutRequest,
+    LayoutSegment,
+    PlaceRequest,
+    Placement,
+)
+from pnfs.xdr.errors import XDRError
+
+STATISTICS_HINT_SECONDS = 60
+
+
+@implementer(ILayoutDriver)
+class FlexFilesLayoutDriver:
+    """
+    LAYOUT4_FLEX_FILES.
+    """
+
+    name = "flexfiles"
+    layoutType = LAYOUT4_FLEX_FILES
+
+    def place(self, request: PlaceRequest, servers: Sequence[DataServer]) -> Placement:
+        """
+        As L{ILayoutDriver.place}: one column of consecutive data servers. The first
+        of them is read first, and is another one with each file.
+        """
+        usable = [server for server in servers if server.available]
+        count = request.mirrors
+        if request.stripeCount > 1:
+            raise ValueError("flexible files are not striped")
+        if not 1 <= count <= min(len(usable), MIRRORS_LIMIT):
+            raise ValueError(f"{count} mirrors wanted, {len(usable)} data servers")
+        start = request.sequence % len(usable)
+        mirrors = [usable[(start + index) % len(usable)].uuid for index in range(count)]
+        return Placement(self.name, 0, (tuple(mirrors),), request.name)
+
+    def supports(self, placement: Placement) -> bool:
+        """
+        As L{ILayoutDriver.supports}: one column, mirrored or not.
+        """
+        return (
+            len(placement.columns) == 1
+            and 1 <= len(placement.columns[0]) <= MIRRORS_LIMIT
+        )
+
+    def grant(
+        self, request: LayoutRequest, placement: Placement
+    ) -> Sequence[LayoutSegment]:
+        """
+        As L{ILayoutDriver.grant}.
+        """
+        (mirrors,) = placement.columns
+        user = b"%d" % request.uid
+        group = b"%d" % request.gid
+        body = flexLayout.encode(
+            ff_layout4(
+                ffl_stripe_unit=0,
+                ffl_mirrors=[
+                    ff_mirror4(
+                        [
+                            ff_data_server4(
+                                request.deviceid((uuid,)),
+                                efficiency,
+                                request.stateid,
+                                [request.handle],
+                                user,
+                                group,
+                            )
+                        ]
+                    )
+                    for uuid, efficiency in zip(mirrors, efficiencies(len(mirrors)))
+                ],
+                ffl_flags=0,
+                ffl_stats_collect_hint=STATISTICS_HINT_SECONDS,
+            )
+        )
+        if len(body) > request.maxcount:
+            raise ValueError(f"{len(body)} bytes, {request.maxcount} allowed")
+        return (LayoutSegment(0, NFS4_UINT64_MAX, request.iomode, body),)
+
+    def device(self, servers: Sequence[DataServer]) -> bytes:
+        """
+        As L{ILayoutDriver.device}, of the one server. NFSv3 knows no minor version
+        and no tight coupling (RFC 8435, section 4.1).
+        """
+        (server,) = servers
+        version, minor = server.version
+        return flexDevice.encode(
+            ff_device_addr4(
+                netaddrsOf(server),
+                [
+                    ff_device_versions4(
+                        version,
+                        0 if version == 3 else minor,
+                        server.readSize,
+                        server.writeSize,
+                        server.tightlyCoupled and version != 3,
+                    )
+                ],
+            )
+        )
+
+    def decodeReturn(self, body: bytes) -> LayoutReport:
+        """
+        As L{ILayoutDriver.decodeReturn}; a client without news may send nothing.
+        """
+        if not body:
+            return LayoutReport()
+        said, end = flexReturn.decode(body, 0)
+        if end != len(body):
+            raise XDRError("bytes after ff_layoutreturn4")
+        errors = [
+            DeviceError(
+                error.de_deviceid,
+                report.ffie_offset,
+                report.ffie_length,
+                error.de_status,
+                error.de_opnum,
+            )
+            for report in said.fflr_ioerr_report
+            for error in report.ffie_errors
+        ]
+        statistics = [
+            DeviceStatistics(
+                report.ffis_deviceid,
+                report.ffis_read.ii_count,
+                report.ffis_read.ii_bytes,
+                report.ffis_write.ii_count,
+                report.ffis_write.ii_bytes,
+            )
+            for report in said.fflr_iostats_report
+        ]
+        return LayoutReport(tuple(errors), tuple(statistics))
+
+    def decodeStatistics(self, body: bytes) -> Optional[bytes]:
+        """
+        As L{ILayoutDriver.decodeStatistics}.
+        """
+        if not body:
+            return None
+        update, end = flexUpdate.decode(body, 0)
+        if end != len(body):
+            raise XDRError("bytes after ff_layoutupdate4")
+        return update.ffl_fhandle

@@ -1,0 +1,289 @@
+# -*- test-case-name: tests.nfs4.ops.test_layoutget -*-
+"""
+LAYOUTGET (RFC 8881, section 18.43).
+
+Clients fall back to the metadata server at LAYOUTUNAVAILABLE and LAYOUTTRYLATER,
+while IO, ACCESS, NOSPC or STALE would reach the application. So whatever goes
+wrong with data servers ends here in one of the former.
+
+What a placement looks like on the wire depends only on the placement, the iomode,
+the layout type and the file's owner. It is made once and kept in
+C{LayoutTable.cachedGrant}; the reply is that behind a stateid.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import partial
+from typing import Any, Awaitable
+
+from pnfs.backends.errors import BackendError, Unreachable
+from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.operation import hotOperation
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.nfs4.types import ANONYMOUS_STATEID
+from pnfs.state.devices import NoSuchServer
+from pnfs.state.errors import BadStateid, OpenMode, RecallConflict
+from pnfs.state.files import FileState
+from pnfs.state.layouts import LayoutState, Segment, segmentsOf
+from pnfs.state.locks import LockState
+from pnfs.state.opens import OpenState
+from pnfs.values import (
+    NFS4_UINT64_MAX,
+    FileType,
+    Inode,
+    IOMode,
+    LayoutRequest,
+    LayoutSegment,
+    Placement,
+)
+from pnfs.xdr.codec import PAD
+from pnfs.xdr.errors import XDRError
+
+_ARGS = struct.Struct(">IIIQQQ16sI")
+_unpack = _ARGS.unpack_from
+_SIZE = _ARGS.size
+_packHead = struct.Struct(">III16s").pack
+_packLayout = struct.Struct(">QQIII").pack
+_HEAD_BYTES = 28
+
+_NO_SIGNAL = bytes(4)
+"""C{logr_will_signal_layout_avail}: the server will not call back."""
+
+_REG = int(FileType.REG)
+_READ = int(IOMode.READ)
+_RW = int(IOMode.RW)
+_OPEN_OR_LOCK = (OpenState, LockState)
+
+Grant = tuple[list[Segment], tuple[bytes, ...], bytes, int]
+"""Segments, data servers, C{logr_layout} encoded, and the bytes of its bodies."""
+
+
+@hotOperation(
+    50,
+    "LAYOUTGET",
+    modifies=True,
+    errors=frozenset(
+        {
+            nfsstat4.NFS4ERR_ACCESS,
+            nfsstat4.NFS4ERR_ADMIN_REVOKED,
+            nfsstat4.NFS4ERR_BADIOMODE,
+            nfsstat4.NFS4ERR_BADLAYOUT,
+            nfsstat4.NFS4ERR_BADXDR,
+            nfsstat4.NFS4ERR_BAD_STATEID,
+            nfsstat4.NFS4ERR_DEADSESSION,
+            nfsstat4.NFS4ERR_DELAY,
+            nfsstat4.NFS4ERR_DELEG_REVOKED,
+            nfsstat4.NFS4ERR_DQUOT,
+            nfsstat4.NFS4ERR_FHEXPIRED,
+            nfsstat4.NFS4ERR_GRACE,
+            nfsstat4.NFS4ERR_INVAL,
+            nfsstat4.NFS4ERR_IO,
+            nfsstat4.NFS4ERR_LAYOUTTRYLATER,
+            nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE,
+            nfsstat4.NFS4ERR_LOCKED,
+            nfsstat4.NFS4ERR_MOVED,
+            nfsstat4.NFS4ERR_NOFILEHANDLE,
+            nfsstat4.NFS4ERR_NOSPC,
+            nfsstat4.NFS4ERR_NOTSUPP,
+            nfsstat4.NFS4ERR_OLD_STATEID,
+            nfsstat4.NFS4ERR_OPENMODE,
+            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
+            nfsstat4.NFS4ERR_RECALLCONFLICT,
+            nfsstat4.NFS4ERR_REP_TOO_BIG,
+            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
+            nfsstat4.NFS4ERR_REQ_TOO_BIG,
+            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
+            nfsstat4.NFS4ERR_SERVERFAULT,
+            nfsstat4.NFS4ERR_STALE,
+            nfsstat4.NFS4ERR_TOOSMALL,
+            nfsstat4.NFS4ERR_TOO_MANY_OPS,
+            nfsstat4.NFS4ERR_UNKNOWN_LAYOUTTYPE,
+            nfsstat4.NFS4ERR_WRONG_TYPE,
+        }
+    ),
+)
+def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
+    """
+    Give a layout of the current file. Never waits for a recall.
+    """
+    signal, layoutType, iomode, offset, length, minlength, stateid, maxcount = _unpack(
+        buf, pos
+    )
+    if signal > 1:
+        raise XDRError("not a boolean")
+    inode = ctx.requireInode()
+    if iomode != _READ and iomode != _RW:
+        raise NFSError(nfsstat4.NFS4ERR_BADIOMODE)
+    if (
+        length < minlength
+        or not length
+        or (length != NFS4_UINT64_MAX and offset + length > NFS4_UINT64_MAX)
+        or (minlength != NFS4_UINT64_MAX and offset + minlength > NFS4_UINT64_MAX)
+    ):
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    if inode.ftype != _REG:
+        raise NFSError(nfsstat4.NFS4ERR_WRONG_TYPE)
+    export = ctx.export
+    driver = export.drivers.get(layoutType)
+    if driver is None:
+        raise NFSError(
+            nfsstat4.NFS4ERR_UNKNOWN_LAYOUTTYPE
+            if export.drivers
+            else nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE
+        )
+    file = inode.state
+    if file is None:
+        raise BadStateid()
+    state = _requireState(ctx, file, ctx.resolveStateid(stateid), iomode)
+    if export.readOnly and (iomode == _RW or not inode.hasPlacement):
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+    recovery = ctx.server.recovery
+    if recovery is not None:
+        recovery.checkOrdinary(ctx.client, ctx.now)
+    if file.recall is not None:
+        raise RecallConflict()
+    return _grant(ctx, inode, file, state, driver, iomode, maxcount, pos + _SIZE)
+
+
+def _requireState(
+    ctx: CompoundContext, file: FileState, stateid: bytes, iomode: int
+) -> Any:
+    """
+    The state that entitles the caller: an open or lock, or a layout it has
+    already. An iomode has the number of the access that it needs.
+    """
+    server = ctx.server
+    client = ctx.client
+    state = server.stateids.lookup(stateid[4:])
+    if state.__class__ is LayoutState:
+        state = server.layouts.find(stateid, client, file)
+        server.layouts.forGet(stateid, state)
+        if iomode > state.iomode:
+            clientid = client.clientid
+            for key, opened in file.opens.items():
+                if key[0] == clientid and opened.access & iomode:
+                    break
+            else:
+                raise OpenMode()
+        return state
+    state = server.stateids.find(stateid, client, file, _OPEN_OR_LOCK)
+    opened = state.open if state.__class__ is LockState else state
+    if not opened.access & iomode:
+        raise OpenMode()
+    return state
+
+
+async def _grant(
+    ctx: CompoundContext,
+    inode: Inode,
+    file: FileState,
+    state: Any,
+    driver: Any,
+    iomode: int,
+    maxcount: int,
+    pos: int,
+) -> int:
+    server = ctx.server
+    export = ctx.export
+    layouts = server.layouts
+    try:
+        placement = await server.data.ensure(export, inode)
+    except Unreachable:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTTRYLATER, _NO_SIGNAL) from None
+    except BackendError:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
+    # Meanwhile the file may have been closed, or a recall have begun.
+    if (
+        inode.state is not file
+        or server.stateids.lookup(state.other) is not state
+        or state.revoked is not None
+    ):
+        raise BadStateid()
+    if file.recall is not None:
+        raise RecallConflict()
+    held = file.layouts.get(ctx.client.clientid)
+    if held is not None and held.layoutType != driver.layoutType:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+    key = (iomode, driver.layoutType, inode.uid, inode.gid)
+    grant: Any = layouts.cachedGrant(server.devices.generation, placement, key)
+    if grant is None or grant[3] > maxcount:
+        grant = _encode(ctx, inode, driver, placement, iomode, maxcount)
+        layouts.keepGrant(placement, key, grant)
+    segments, servers, encoded, _ = grant
+    if ctx.size + _HEAD_BYTES + len(encoded) > ctx.limitBytes:
+        raise NFSError(
+            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE
+            if ctx.slot is not None and ctx.slot.cacheThis
+            else nfsstat4.NFS4ERR_REP_TOO_BIG
+        )
+    layout = layouts.grant(file, ctx.client, driver.layoutType, servers, segments)
+    stateid = ctx.stateid = layout.stateid
+    ctx.out.append(_packHead(50, 0, 0, stateid) + encoded)
+    return pos
+
+
+def _encode(
+    ctx: CompoundContext,
+    inode: Inode,
+    driver: Any,
+    placement: Placement,
+    iomode: int,
+    maxcount: int,
+) -> Grant:
+    """
+    Have the driver encode a placement.
+
+    C{ffds_stateid} is the anonymous one: the filehandle is what authorises at a
+    data server, and so one body serves all clients.
+
+    @raise NFSError: the driver cannot serve the placement, or not so small.
+    """
+    server = ctx.server
+    if not driver.supports(placement):
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+    request = LayoutRequest(
+        iomode=iomode,
+        offset=0,
+        length=NFS4_UINT64_MAX,
+        minlength=0,
+        maxcount=maxcount,
+        handle=server.data.mint(placement, iomode),
+        stateid=ANONYMOUS_STATEID,
+        uid=inode.uid,
+        gid=inode.gid,
+        deviceid=partial(server.devices.deviceid, driver),
+    )
+    try:
+        granted = driver.grant(request, placement)
+    except ValueError:
+        raise NFSError(nfsstat4.NFS4ERR_TOOSMALL) from None
+    except NoSuchServer:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
+    return (
+        segmentsOf(granted),
+        placement.dataServers,
+        len(granted).to_bytes(4, "big")
+        + b"".join([_encodeSegment(driver, segment) for segment in granted]),
+        sum([len(segment.body) for segment in granted]),
+    )
+
+
+def _encodeSegment(driver: Any, segment: LayoutSegment) -> bytes:
+    """
+    A C{layout4} (RFC 8881, section 3.3.13).
+    """
+    body = segment.body
+    return b"".join(
+        (
+            _packLayout(
+                segment.offset,
+                segment.length,
+                segment.iomode,
+                driver.layoutType,
+                len(body),
+            ),
+            body,
+            PAD[len(body) & 3],
+        )
+    )
