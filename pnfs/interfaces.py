@@ -138,6 +138,12 @@ class IMetadataBackend(Interface):
         The directory above; the root's is the root.
         """
 
+    def pathOf(inode: Inode) -> tuple[bytes, ...]:
+        """
+        Names from the root to the directory that holds a file, as far as they can
+        be told without waiting; else empty. A hint, for placing data files.
+        """
+
     async def readdir(
         directory: Inode, cookie: int, limit: int
     ) -> tuple[Sequence[DirectoryEntry], bool]:
@@ -451,7 +457,7 @@ class IFileData(Interface):
         as soon as it does, before anything else is done there.
         """
 
-    def forget(placement: Placement) -> None:
+    def forget(export: Any, placement: Placement) -> None:
         """
         Delete data files in the background; they are in the durable queue already.
         """

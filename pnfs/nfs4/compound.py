@@ -188,6 +188,9 @@ class CompoundServer:
         slot = ctx.slot
         if slot is not None:
             slot.finish(ctx, out)
+        server.served = served = server.served + 1
+        if not served & 63 and server.latency is not None:
+            server.latency.observe(self._seconds() - ctx.now)
         return out
 
     def _head(self, status: int, tag: bytes, count: int) -> bytes:

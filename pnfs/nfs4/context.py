@@ -52,6 +52,9 @@ class ServerContext:
     @ivar recaller: L{pnfs.interfaces.IRecaller}.
     @ivar channels: L{pnfs.callbacks.channel}'s factory: told of each back channel.
     @ivar walks: listings of a data server's objects under way, by cookie verifier.
+    @ivar readBytes: bytes read and C{writeBytes} written by clients, to count.
+    @ivar latency: L{pnfs.metrics.Latency}, told of one COMPOUND in 64, or None.
+    @ivar served: COMPOUNDs so far.
     @ivar done: successful operations by number; failed: (number, status) to count.
     """
 
@@ -76,6 +79,10 @@ class ServerContext:
     recaller: Any = None
     channels: Any = None
     walks: dict[bytes, list[bytes]] = attrs.Factory(dict)
+    readBytes: int = 0
+    writeBytes: int = 0
+    latency: Any = None
+    served: int = 0
     done: list[int] = attrs.Factory(lambda: [0] * 128)
     failed: dict[tuple[int, int], int] = attrs.Factory(dict)
 

@@ -94,6 +94,7 @@ async def _readLater(
 
 def _finishRead(ctx: CompoundContext, result: ReadResult) -> None:
     count = result.count
+    ctx.server.readBytes += count
     head = _readHead(25, 0, 1 if result.eof else 0, count)
     pieces = result.pieces
     out = ctx.out
@@ -126,9 +127,7 @@ def write(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Any]:
         admit(ctx, WRITE, attributes)
         result = backend.writeNow(name, offset, data, stable)
         if result is not None:
-            ctx.out.append(
-                _writeDone(38, 0, result.count, result.committed, result.verifier)
-            )
+            _finishWrite(ctx, result)
             return end + (-length & 3)
     return _writeLater(ctx, name, offset, data, stable, end + (-length & 3))
 
@@ -144,8 +143,13 @@ async def _writeLater(
     backend = ctx.server.data
     admit(ctx, WRITE, await backend.getattr(name))
     result: WriteResult = await backend.write(name, offset, data, stable)
-    ctx.out.append(_writeDone(38, 0, result.count, result.committed, result.verifier))
+    _finishWrite(ctx, result)
     return pos
+
+
+def _finishWrite(ctx: CompoundContext, result: WriteResult) -> None:
+    ctx.server.writeBytes += result.count
+    ctx.out.append(_writeDone(38, 0, result.count, result.committed, result.verifier))
 
 
 @hotOperation(5, "COMMIT", errors=_IO_ERRORS, modifies=True)

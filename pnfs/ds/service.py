@@ -1,0 +1,114 @@
+# -*- test-case-name: tests.ds.test_service -*-
+"""
+The data server, put together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from pnfs.config import DSConfig
+from pnfs.metrics import Latency, NFSCollector
+from pnfs.namespace.filehandles import CapabilityCodec
+from pnfs.nfs3.server import nfs3Procedures
+from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_DS
+from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
+from pnfs.nfs4.context import ServerContext
+from pnfs.nfs4.optable import dsTables
+from pnfs.rpc.program import Program
+from pnfs.server import NFSService
+from pnfs.state.clients import ClientTable
+from pnfs.state.recovery import noGrace
+from pnfs.state.sessions import SessionLimits, SessionTable
+
+LEASE_SECONDS = 3600.0
+"""
+A client takes its metadata server's lease for that of the data server, and never
+asks for ours: so ours is longer than any of those.
+"""
+
+SWEEP_SECONDS = 30.0
+
+_log = Logger()
+
+
+def sessionLimits(io: int, slots: int) -> SessionLimits:
+    """
+    What sessions are granted, for I/O of a given size.
+    """
+    return SessionLimits(maxRequest=io + 8192, maxResponse=io + 8192, maxSlots=slots)
+
+
+class DataServerService(NFSService):
+    """
+    Serves NFSv4.1, 4.2 and 3 over one L{pnfs.interfaces.IDataServerBackend}.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: DSConfig,
+        backend: Any,
+        entropy: Callable[[int], bytes],
+        wallTime: Callable[[], int],
+    ) -> None:
+        super().__init__(reactor, config.listen, config.metrics, config.limits)
+        self._config = config
+        self._backend = backend
+        self._entropy = entropy
+        self._wallTime = wallTime
+        self._sweep: Any = None
+
+    async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
+        """
+        See L{NFSService.prepare}.
+        """
+        backend = self._backend
+        await backend.start()
+        identity = backend.uuid.hex().encode("ascii")
+        epoch = int.from_bytes(self._entropy(4), "big")
+        limits = sessionLimits(self._config.limits.io, self._config.limits.slots)
+        server = ServerContext(
+            clock=self.clock,
+            wallTime=self._wallTime,
+            entropy=self._entropy,
+            leaseSeconds=LEASE_SECONDS,
+            owner=identity,
+            scope=identity,
+            exchangeFlags=EXCHGID4_FLAG_USE_PNFS_DS,
+            clients=ClientTable(epoch, self._entropy, LEASE_SECONDS),
+            sessions=SessionTable(self._entropy, limits),
+            recovery=noGrace(),
+            filehandles=CapabilityCodec(self._config.key),
+            data=backend,
+            latency=Latency(),
+        )
+        server.clients.listeners.append(server.sessions.dropClient)
+        self.context = server
+        self._sweep = LoopingCall(lambda: server.clients.expire(self.clock.seconds()))
+        self._sweep.clock = self.clock
+        self._sweep.start(SWEEP_SECONDS, now=False)
+        versions = {
+            3: nfs3Procedures(server),
+            4: CompoundServer(server, dsTables()).procedures(),
+        }
+        _log.info(
+            "data server {name}, identity {uuid}",
+            name=self._config.name,
+            uuid=identity.decode("ascii"),
+        )
+        return (
+            [Program(NFS4_PROGRAM, versions)],
+            [NFSCollector(server, lambda: self.rpc.counters)],
+        )
+
+    async def finish(self) -> None:
+        """
+        See L{NFSService.finish}.
+        """
+        if self._sweep is not None and self._sweep.running:
+            self._sweep.stop()
+        await self._backend.stop()

@@ -1,0 +1,261 @@
+# -*- test-case-name: tests.mds.test_service -*-
+"""
+The metadata server, put together: the only place where its concrete parts meet.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Sequence
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from pnfs.backends.ds.controlled import ControlledDataServerBackend
+from pnfs.backends.metadata.recovery import FileRecoveryStore
+from pnfs.callbacks.channel import BackChannels
+from pnfs.callbacks.recall import LayoutRecaller
+from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
+from pnfs.mds.datafiles import DataFiles
+from pnfs.mds.dataservers import DataServers
+from pnfs.metrics import DataServersCollector, Latency, NFSCollector
+from pnfs.namespace.exports import Export, ExportTable, exportId
+from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
+from pnfs.nfs4.client import (
+    EXCHGID4_FLAG_USE_NON_PNFS,
+    EXCHGID4_FLAG_USE_PNFS_MDS,
+    SessionClient,
+)
+from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
+from pnfs.nfs4.context import ServerContext
+from pnfs.nfs4.optable import mdsTables
+from pnfs.plugin import loadDriver
+from pnfs.rpc.auth import encodeAuthSys
+from pnfs.rpc.client import RPCClient
+from pnfs.rpc.program import Program
+from pnfs.server import NFSService
+from pnfs.state.clients import ClientTable
+from pnfs.state.devices import DeviceTable
+from pnfs.state.layouts import LayoutTable
+from pnfs.state.locks import LockTable
+from pnfs.state.opens import OpenTable
+from pnfs.state.recovery import Grace
+from pnfs.state.sessions import SessionLimits, SessionTable
+from pnfs.state.stateids import StateidTable
+from pnfs.values import FSStatistics
+
+CONTROL_DEADLINE = 8.0
+"""
+Seconds after which a data server that has not carried out an order is taken to be
+down: the client is told to come again meanwhile.
+"""
+
+_log = Logger()
+
+
+def controlBackend(
+    reactor: Any,
+    clock: Any,
+    config: DataServerConfig,
+    capabilities: CapabilityCodec,
+    owner: bytes,
+    verifier: bytes,
+    io: int,
+) -> ControlledDataServerBackend:
+    """
+    The means to order a data server about.
+    """
+    host, port = config.address
+    client = SessionClient(
+        RPCClient(reactor, host, port, connectTimeout=2.0),
+        clock,
+        owner,
+        verifier,
+        encodeAuthSys(0, 0, (), b"pnfs-mds"),
+        minor=2,
+        flags=EXCHGID4_FLAG_USE_NON_PNFS,
+        slots=64,
+        ioBytes=io,
+        callTimeout=CONTROL_DEADLINE,
+        deadline=CONTROL_DEADLINE,
+    )
+    return ControlledDataServerBackend(client, capabilities)
+
+
+class MetadataServerService(NFSService):
+    """
+    Serves NFSv4.1 and 4.2 from metadata backends, with data on data servers.
+
+    @ivar context: the L{ServerContext}, once it runs.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: MDSConfig,
+        entropy: Callable[[int], bytes],
+        wallTime: Callable[[], int],
+    ) -> None:
+        super().__init__(reactor, config.listen, config.metrics, config.limits)
+        self._config = config
+        self._entropy = entropy
+        self._wallTime = wallTime
+        self._backends: list[Any] = []
+        self._sweep: Any = None
+        self._servers: Any = None
+        self._data: Any = None
+
+    async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
+        """
+        See L{NFSService.prepare}.
+        """
+        config = self._config
+        entropy = self._entropy
+        clock = self.clock
+        recovery = FileRecoveryStore(os.path.join(config.state, "recovery"))
+        epoch = recovery.beginEpoch()
+        identity = recovery.identity("mds", lambda: entropy(16)).hex().encode("ascii")
+        capabilities = CapabilityCodec(config.key)
+        verifier = entropy(8)
+        self._servers = servers = DataServers(
+            [
+                (
+                    ds,
+                    controlBackend(
+                        self.reactor,
+                        clock,
+                        ds,
+                        capabilities,
+                        b"pnfs-mds " + identity,
+                        verifier,
+                        config.limits.io,
+                    ),
+                )
+                for ds in config.dataServers
+            ],
+            config.state,
+            clock,
+        )
+        self._data = data = DataFiles(servers, capabilities, clock, self._wallTime)
+        exports = [await self._export(export) for export in config.exports]
+        stateids = StateidTable(epoch, entropy)
+        layouts = LayoutTable(stateids)
+        devices = DeviceTable()
+        for export in exports:
+            for driver in export.drivers.values():
+                devices.addDriver(driver)
+        grace = Grace(recovery, clock.seconds(), config.grace)
+        clients = ClientTable(epoch, entropy, config.lease, grace)
+        io = config.limits.io
+        server = ServerContext(
+            clock=clock,
+            wallTime=self._wallTime,
+            entropy=entropy,
+            leaseSeconds=config.lease,
+            owner=identity,
+            scope=identity,
+            exchangeFlags=EXCHGID4_FLAG_USE_PNFS_MDS,
+            clients=clients,
+            sessions=SessionTable(
+                entropy,
+                SessionLimits(
+                    maxRequest=io + 8192,
+                    maxResponse=io + 8192,
+                    maxSlots=config.limits.slots,
+                ),
+            ),
+            recovery=grace,
+            stateids=stateids,
+            opens=OpenTable(stateids),
+            locks=LockTable(stateids),
+            layouts=layouts,
+            devices=devices,
+            exports=ExportTable(exports, self._wallTime()),
+            filehandles=FilehandleCodec(config.key),
+            data=data,
+            latency=Latency(),
+        )
+        self.context = server
+        server.channels = BackChannels(server)
+        server.recaller = LayoutRecaller(server, config.recall)
+        self._addListeners(server)
+        servers.onUp = lambda member: devices.setServers(
+            [m.describe() for m in servers.members if m.uuid]
+        )
+        devices.setServers([m.describe() for m in servers.members if m.uuid])
+        servers.start()
+        for export in exports:
+            for placement in await export.backend.pendingRemovals():
+                data.forget(export, placement)
+        self._sweep = LoopingCall(lambda: clients.expire(clock.seconds()))
+        self._sweep.clock = clock
+        self._sweep.start(max(0.25, config.lease / 8), now=False)
+        compound = CompoundServer(server, mdsTables())
+        return (
+            [Program(NFS4_PROGRAM, {4: compound.procedures()})],
+            [
+                NFSCollector(server, lambda: self.rpc.counters),
+                DataServersCollector(servers, server.recaller, layouts),
+            ],
+        )
+
+    def _addListeners(self, server: ServerContext) -> None:
+        """
+        What a client that goes leaves behind is cleared away in this order: layouts
+        first, so that they are fenced before others get at the file.
+        """
+        raise NotImplementedError
+
+    async def _export(self, config: ExportConfig) -> Export:
+        """
+        An export with its backend running.
+        """
+        folder = os.path.join(self._config.state, f"export-{exportId(config.path):08x}")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        make = loadDriver("metadata", config.metadata)
+        backend = make(config, folder, self.clock, self._wallTime, self._entropy)
+        await backend.start()
+        self._backends.append(backend)
+        driver = loadDriver("layout", config.layout)
+        return Export(
+            config.path,
+            backend,
+            drivers={driver.layoutType: driver},
+            layout=config.layout,
+            stripeUnit=config.stripeUnit,
+            stripeCount=config.stripeCount,
+            mirrors=config.mirrors,
+            readOnly=config.readOnly,
+            rootSquash=config.rootSquash,
+            dataServers=config.dataServers,
+            space=lambda: self._space(config),
+        )
+
+    def _space(self, config: ExportConfig) -> FSStatistics | None:
+        """
+        What the data servers of an export have in all, as last heard.
+        """
+        found = [
+            member.space
+            for member in self._servers.members
+            if member.config.name in config.dataServers and member.space is not None
+        ]
+        if not found:
+            return None
+        total = sum(space.spaceTotal for space in found) // config.mirrors
+        free = sum(space.spaceFree for space in found) // config.mirrors
+        available = sum(space.spaceAvailable for space in found) // config.mirrors
+        return FSStatistics(total, free, available, 0, 0, 0)
+
+    async def finish(self) -> None:
+        """
+        See L{NFSService.finish}.
+        """
+        if self._sweep is not None and self._sweep.running:
+            self._sweep.stop()
+        if self._data is not None:
+            self._data.stop()
+        if self._servers is not None:
+            await self._servers.stop()
+        for backend in self._backends:
+            await backend.stop()

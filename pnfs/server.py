@@ -1,0 +1,153 @@
+# -*- test-case-name: tests.test_server -*-
+"""
+What both services have in common: ports, metrics, start and stop.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import Any, Callable, Optional, Sequence
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from pnfs.backends.errors import BackendError, BadConfiguration
+from pnfs.clock import MonotonicClock
+from pnfs.config import Address, LimitsConfig
+from pnfs.metrics import metricsSite
+from pnfs.rpc.limits import Limits
+from pnfs.rpc.program import Program
+from pnfs.rpc.server import RPCServer
+
+DRAIN_SECONDS = 5.0
+"""How long a stopping server lets running requests finish."""
+
+RPC_OVERHEAD = 64 << 10
+
+_log = Logger()
+
+
+class NFSService(Service):
+    """
+    A server with RPC ports and, if wanted, an HTTP port for metrics.
+
+    Subclasses provide C{prepare} and C{finish}.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        listen: Sequence[Address],
+        metrics: Optional[Address],
+        limits: LimitsConfig,
+    ) -> None:
+        self.reactor = reactor
+        self.clock = MonotonicClock(reactor)
+        self._listen = listen
+        self._metrics = metrics
+        self._limits = limits
+        self._metricsPort: Any = None
+        self.rpc: Any = None
+
+    async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
+        """
+        Make everything ready, so that nothing can fail but opening the ports.
+
+        @return: the programs to serve, and collectors of metrics.
+        @raise BadConfiguration: it cannot start; one line.
+        """
+        raise BadConfiguration("nothing to serve")
+
+    async def finish(self) -> None:
+        """
+        Let go of everything, after the last request.
+        """
+
+    def startService(self) -> None:
+        """
+        Prepare, then open the ports.
+        """
+        Service.startService(self)
+        failures: list[Exception] = []
+        started = Deferred.fromCoroutine(self._start())
+        started.addErrback(lambda failure: failures.append(failure.value))
+        if failures:
+            self._refuse(failures[0])
+        elif not started.called:
+            started.addCallback(lambda _: failures and self._abort(failures[0]))
+
+    def _refuse(self, error: Exception) -> None:
+        """
+        Nothing runs yet: the program ends here.
+        """
+        if isinstance(error, (BadConfiguration, BackendError, CannotListenError)):
+            sys.exit(str(error))
+        raise error
+
+    def _abort(self, error: Exception) -> None:
+        """
+        The reactor runs already: stop it, and end with status 1.
+        """
+        _log.critical("{reason}", reason=error)
+        self.reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self.reactor.stop()
+
+    async def _start(self) -> None:
+        programs, collectors = await self.prepare()
+        limits = Limits(
+            recordBytes=self._limits.io + RPC_OVERHEAD,
+            outputBytes=self._limits.queued,
+            connections=self._limits.connections,
+        )
+        self.rpc = RPCServer(self.reactor, programs, clock=self.clock, limits=limits)
+        try:
+            for host, port in self._listen:
+                opened = self.rpc.listenTCP(host, port)
+                where = opened.getHost()
+                _log.info("serving at {host}:{port}", host=where.host, port=where.port)
+            if self._metrics is not None:
+                site = metricsSite(collectors)
+                host, port = self._metrics
+                self._metricsPort = self.reactor.listenTCP(port, site, interface=host)
+        except CannotListenError as error:
+            raise BadConfiguration(
+                f"listen: {error.interface}:{error.port}: {error.socketError}; "
+                "name another address or stop what uses it"
+            ) from None
+        # What is here now stays: the collector need not look at it again, and
+        # looking at everything takes long (ADR 0001).
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(5000, 20, 1000000)
+
+    def stopService(self) -> Any:
+        """
+        Close the ports, let requests finish, let go of everything.
+        """
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._metricsPort is not None:
+            await self._metricsPort.stopListening()
+        if self.rpc is not None:
+            await self.rpc.drain(DRAIN_SECONDS)
+        await self.finish()
+
+
+def options(
+    load: Callable[[str, Any], Any], file: str, overrides: dict[str, Any]
+) -> Any:
+    """
+    Load a configuration for a tap.
+
+    @raise SystemExit: it is no good; the text is the one line to show.
+    """
+    try:
+        return load(file, overrides)
+    except BadConfiguration as error:
+        sys.exit(str(error))
