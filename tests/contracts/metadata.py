@@ -230,6 +230,17 @@ class MetadataContract(MetadataFixture):
         self.assertIs(self.get(self.backend.parent(one)), self.root)
         self.assertIs(self.get(self.backend.parent(self.root)), self.root)
 
+    def test_pathOf(self) -> None:
+        """
+        Data files can be placed by the directory they are in.
+        """
+        two = self.mkdir(b"two", self.mkdir(b"one"))
+        file = self.create(b"f", two)
+        self.assertEqual(self.backend.pathOf(file), (b"one", b"two"))
+        self.assertEqual(self.backend.pathOf(self.create(b"g")), ())
+        self.get(self.backend.rename(two, b"f", self.root, b"h", False))
+        self.assertEqual(self.backend.pathOf(file), ())
+
     def test_otherTypes(self) -> None:
         """
         Links, pipes and sockets are what they were made as.

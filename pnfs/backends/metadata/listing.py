@@ -21,7 +21,6 @@ from pnfs.values import DirectoryEntry, Inode
 FIRST_COOKIE = 3
 """0 begins a walk; 1 and 2 are reserved (RFC 8881, section 18.23.3)."""
 
-_BUMP_LIMIT = 16
 _REBUILD_ABOVE = 64
 
 
@@ -44,13 +43,15 @@ class Listing:
         inode by replacing an element.
     """
 
-    __slots__ = ("entries", "_cookies", "_pending")
+    __slots__ = ("entries", "_bumped", "_cookies", "_pending")
 
     def __init__(self, names: Iterable[bytes]) -> None:
         self.entries: list[DirectoryEntry] = []
         self._cookies: list[int] = []
         self._pending: dict[bytes, Optional[Inode]] = {}
-        self._build([(name, None) for name in names])
+        # Names whose hash was taken when they came, and the cookie they got.
+        self._bumped: dict[bytes, int] = {}
+        self._build(names)
 
     def __len__(self) -> int:
         return len(self.entries) + len(self._pending)
@@ -78,22 +79,23 @@ class Listing:
         part = self.entries[start : start + limit]
         return start, part, start + len(part) >= len(self.entries)
 
-    def _build(self, named: Iterable[tuple[bytes, Optional[Inode]]]) -> None:
+    def _cookie(self, name: bytes) -> int:
+        """
+        The cookie a name has, or would like to have.
+        """
+        return self._bumped.get(name) or cookieFor(name)
+
+    def _build(self, names: Iterable[bytes]) -> None:
         """
         Order all names at once.
         """
-        cookies: list[int] = []
-        entries: list[DirectoryEntry] = []
         last = 0
-        for cookie, name, _, inode in sorted(
-            (cookieFor(name), name, index, inode)
-            for index, (name, inode) in enumerate(named)
-        ):
-            last = cookie if cookie > last else last + 1
-            cookies.append(last)
-            entries.append(DirectoryEntry(last, name, inode))
-        self._cookies = cookies
-        self.entries = entries
+        for cookie, name in sorted((cookieFor(name), name) for name in names):
+            if cookie <= last:
+                cookie = self._bumped[name] = last + 1
+            last = cookie
+            self._cookies.append(cookie)
+            self.entries.append(DirectoryEntry(cookie, name, None))
 
     def _merge(self) -> None:
         """
@@ -105,16 +107,19 @@ class Listing:
             for name, inode in pending.items():
                 self._apply(name, inode)
             return
-        taken = {e.cookie for e in self.entries if e.name not in pending}
+        kept = [entry for entry in self.entries if entry.name not in pending]
         known = {e.name: e.cookie for e in self.entries if e.name in pending}
-        kept = [e for e in self.entries if e.name not in pending]
+        taken = set(self._cookies)
         for name, inode in pending.items():
             if inode is None:
+                self._bumped.pop(name, None)
                 continue
-            cookie = known.get(name) or cookieFor(name)
-            while cookie in taken:
-                cookie += 1
-            taken.add(cookie)
+            cookie = known.get(name, 0)
+            if not cookie:
+                cookie = cookieFor(name)
+                while cookie in taken:
+                    cookie = self._bumped[name] = cookie + 1
+                taken.add(cookie)
             kept.append(DirectoryEntry(cookie, name, inode))
         kept.sort(key=lambda entry: entry.cookie)
         self.entries = kept
@@ -125,22 +130,19 @@ class Listing:
         Put in, replace, or (C{inode} None) take out one name.
         """
         cookies = self._cookies
-        cookie = cookieFor(name)
+        cookie = self._cookie(name)
         index = bisect_left(cookies, cookie)
-        free = index
-        scan = index
-        while scan < len(cookies) and cookies[scan] <= cookie + _BUMP_LIMIT:
-            if self.entries[scan].name == name:
-                if inode is None:
-                    del cookies[scan], self.entries[scan]
-                else:
-                    self.entries[scan] = DirectoryEntry(cookies[scan], name, inode)
-                return
-            scan += 1
+        if index < len(cookies) and self.entries[index].name == name:
+            if inode is None:
+                del cookies[index], self.entries[index]
+                self._bumped.pop(name, None)
+            else:
+                self.entries[index] = DirectoryEntry(cookie, name, inode)
+            return
         if inode is None:
             return
-        while free < len(cookies) and cookies[free] == cookie:
-            cookie += 1
-            free += 1
-        cookies.insert(free, cookie)
-        self.entries.insert(free, DirectoryEntry(cookie, name, inode))
+        while index < len(cookies) and cookies[index] == cookie:
+            cookie = self._bumped[name] = cookie + 1
+            index += 1
+        cookies.insert(index, cookie)
+        self.entries.insert(index, DirectoryEntry(cookie, name, inode))

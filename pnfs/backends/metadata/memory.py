@@ -49,12 +49,13 @@ _ROOT_MODE = 0o755
 class MemoryInode(Inode):
     """
     @ivar children: a directory's entries; C{listing} their order, once it is read.
-    @ivar parent: of a directory.
+    @ivar parent: a directory that has it as C{name}, if one is known.
     """
 
     children: Optional[dict[bytes, MemoryInode]] = None
     listing: Optional[Listing] = None
     parent: Optional[MemoryInode] = None
+    name: bytes = b""
     target: bytes = b""
     verifier: bytes = b""
     placement: Optional[Placement] = None
@@ -137,8 +138,18 @@ class MemoryMetadataBackend:
         See L{IMetadataBackend.parent}.
         """
         node = self._directory(directory)
-        assert node.parent is not None
-        return node.parent
+        return node if node.parent is None else node.parent
+
+    def pathOf(self, inode: Any) -> tuple[bytes, ...]:
+        """
+        See L{IMetadataBackend.pathOf}.
+        """
+        names: list[bytes] = []
+        above: Optional[MemoryInode] = inode.parent
+        while above is not None and above is not self.root:
+            names.append(above.name)
+            above = above.parent
+        return () if above is None else tuple(reversed(names))
 
     async def readdir(
         self, directory: Any, cookie: int, limit: int
@@ -169,7 +180,6 @@ class MemoryMetadataBackend:
         mode, gid = inherited(parent, what)
         node = self._new(what, mode, gid)
         if node.children is not None:
-            node.parent = parent
             parent.nlink += 1
         self._name(parent, name, node)
         self._changed(parent, True)
@@ -246,7 +256,6 @@ class MemoryMetadataBackend:
         self._unname(source, oldname)
         self._name(target, newname, node)
         if node.children is not None:
-            node.parent = target
             source.nlink -= 1
             target.nlink += 1
         self._changed(source, True)
@@ -394,7 +403,6 @@ class MemoryMetadataBackend:
         )
         if node.ftype == _DIR:
             node.children = {}
-            node.parent = node
         self._inodes[node.handle] = node
         return node
 
@@ -432,6 +440,8 @@ class MemoryMetadataBackend:
         """
         assert directory.children is not None
         directory.children[name] = node
+        node.parent = directory
+        node.name = name
         if directory.listing is not None:
             directory.listing.add(name, node)
 
@@ -440,7 +450,9 @@ class MemoryMetadataBackend:
         Take a name away.
         """
         assert directory.children is not None
-        del directory.children[name]
+        node = directory.children.pop(name)
+        if node.parent is directory and node.name == name:
+            node.parent = None
         if directory.listing is not None:
             directory.listing.discard(name)
 

@@ -26,7 +26,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from pnfs.backends.errors import BackendError
-from pnfs.backends.metadata.recovery import syncFolder, writeDurably
+from pnfs.backends.metadata.recovery import writeDurably
 from pnfs.backends.metadata.xattr_records import packPlacement, unpackPlacement
 from pnfs.backends.oserrors import translate
 from pnfs.values import Placement
@@ -200,7 +200,6 @@ class FileRemovals(MemoryRemovals):
         self.close()
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._size = len(content)
-        syncFolder(os.path.dirname(self._path))
 
     async def _append(self, kind: int, body: bytes) -> None:
         """

@@ -89,7 +89,7 @@ class XattrMetadataBackend(XattrAttributes):
         if node is self.root:
             return node
         try:
-            fd = os.open(b"..", PATH_FLAGS, dir_fd=self._directoryFD(node))
+            fd = os.open(b"..", READ_FLAGS, dir_fd=self._directoryFD(node))
             try:
                 return self._adopt(fd, os.stat(fd))
             finally:
@@ -174,7 +174,7 @@ class XattrMetadataBackend(XattrAttributes):
                 raise InvalidArgument("a symbolic link to nothing")
             os.symlink(what.target, name, dir_fd=dirfd)
         elif ftype in _SPECIAL:
-            if ftype in _DEVICES and not self._owners.devices:
+            if ftype in _DEVICES and not self._owners.real:
                 raise PermissionRefused("the server may not make devices")
             os.mknod(name, _SPECIAL[ftype] | bits, os.makedev(*what.rdev), dir_fd=dirfd)
         else:

@@ -107,6 +107,17 @@ class XattrCache:
                 return node
         return None
 
+    def pathOf(self, inode: Any) -> tuple[bytes, ...]:
+        """
+        See L{pnfs.interfaces.IMetadataBackend.pathOf}.
+        """
+        names: list[bytes] = []
+        above: Optional[XattrInode] = inode.parent
+        while above is not None and above is not self.root:
+            names.append(above.name)
+            above = above.parent
+        return () if above is None else tuple(reversed(names))
+
     def _moved(self, node: XattrInode) -> None:
         """
         A field has changed.

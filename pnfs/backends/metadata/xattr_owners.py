@@ -41,9 +41,12 @@ def reach(fd: int, ftype: int) -> int | bytes:
 class Owners(Protocol):
     """
     What the backend needs of either kind.
+
+    @ivar real: the tree says it all: there are no records, and the process may
+        also make devices.
     """
 
-    devices: bool
+    real: bool
 
     def underneath(self, ftype: int, mode: int) -> int:
         """
@@ -80,7 +83,7 @@ class RealOwners:
     The tree says who owns what.
     """
 
-    devices = True
+    real = True
 
     def underneath(self, ftype: int, mode: int) -> int:
         """
@@ -136,7 +139,7 @@ class RecordedOwners:
     @param attribute: full name of the C{owner} record.
     """
 
-    devices = False
+    real = False
 
     def __init__(self, namespace: str) -> None:
         self._attribute = namespace + OWNER

@@ -52,6 +52,7 @@ TYPES = {
     stat.S_IFIFO: int(FileType.FIFO),
 }
 
+_OPENED = frozenset({REG, DIR})
 _MILLISECOND = 1_000_000
 _RECENT = 20 * _MILLISECOND
 _ABOVE_NOW = 10 * _MILLISECOND
@@ -89,6 +90,9 @@ class XattrTree(XattrCache):
             status = os.stat(fd)
             if not status.st_nlink:
                 raise NoSuchObject("removed")
+            if TYPES[stat.S_IFMT(status.st_mode)] in _OPENED:
+                os.close(fd)
+                fd = self._handles.open(handle, READ_FLAGS)
             return self._adopt(fd, status)
         except OSError as error:
             raise translate(error) from error
@@ -131,16 +135,19 @@ class XattrTree(XattrCache):
             return node
         dirfd = self._directoryFD(directory)
         try:
-            if node is not None:
-                status = os.stat(name, dir_fd=dirfd, follow_symlinks=False)
-                if (
-                    status.st_ino == node.fileid
-                    and status.st_ctime_ns == node.ctime
-                    and status.st_dev == self._device
-                ):
-                    node.checkedAt = tick
-                    return node
-            fd = os.open(name, PATH_FLAGS, dir_fd=dirfd)
+            status = os.lstat(name, dir_fd=dirfd)
+            if (
+                node is not None
+                and status.st_ino == node.fileid
+                and status.st_ctime_ns == node.ctime
+                and status.st_dev == self._device
+            ):
+                node.checkedAt = tick
+                return node
+            ftype = TYPES[stat.S_IFMT(status.st_mode)]
+            fd = os.open(
+                name, READ_FLAGS if ftype in _OPENED else PATH_FLAGS, dir_fd=dirfd
+            )
         except OSError as error:
             self._unbind(directory, name)
             raise translate(error) from error
@@ -260,14 +267,19 @@ class XattrTree(XattrCache):
     def _records(self, fd: int, ftype: int) -> dict[str, bytes]:
         """
         Our extended attributes of an object, by name without namespace.
+
+        @param fd: a real descriptor for what may have some: an O_PATH one would
+            need a detour through C{/proc} of 4 µs for each call.
         """
-        if ftype != REG and (ftype != DIR or self._owners.devices):
+        if ftype != REG and (ftype != DIR or self._owners.real):
             return {}
-        path = "/proc/self/fd/%d" % fd
+        names = os.listxattr(fd)
+        if not names:
+            return {}
         prefix = len(self._namespace)
         return {
-            name[prefix:]: os.getxattr(path, name)
-            for name in os.listxattr(path)
+            name[prefix:]: os.getxattr(fd, name)
+            for name in names
             if name.startswith(self._namespace + "pnfsd.")
         }
 
@@ -294,7 +306,7 @@ class XattrTree(XattrCache):
                     ):
                         node.checkedAt = self.tick
                         return
-            fd = self._open(node, PATH_FLAGS)
+            fd = self._open(node, READ_FLAGS if node.ftype in _OPENED else PATH_FLAGS)
             try:
                 self._compare(node, fd, os.stat(fd))
             finally:

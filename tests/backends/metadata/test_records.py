@@ -1,0 +1,109 @@
+"""
+Tests of L{pnfs.backends.metadata.xattr_records}.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given, strategies
+from twisted.trial.unittest import SynchronousTestCase
+
+from pnfs.backends.errors import IOFailed
+from pnfs.backends.metadata.xattr_records import (
+    packDataAttributes,
+    packOwner,
+    packPlacement,
+    unpackDataAttributes,
+    unpackOwner,
+    unpackPlacement,
+)
+from pnfs.values import Placement
+from tests.contracts.metadata import placement
+
+_uuids = strategies.binary(min_size=16, max_size=16)
+_placements = strategies.builds(
+    Placement,
+    strategies.sampled_from(["files", "flexfiles", "yours", "é"]),
+    strategies.integers(0, 0xFFFFFFFF),
+    strategies.lists(
+        strategies.lists(_uuids, min_size=1, max_size=4).map(tuple),
+        min_size=1,
+        max_size=6,
+    ).map(tuple),
+    strategies.text("0123456789abcdef", min_size=1, max_size=80).map(str.encode),
+    strategies.integers(0, 0xFFFFFFFF),
+)
+
+
+class RecordTests(SynchronousTestCase):
+    """
+    What is on disk is understood again, and damage is noticed.
+    """
+
+    @given(_placements)
+    def test_placementRoundTrip(self, wanted: Placement) -> None:
+        """
+        Every shape of placement survives.
+        """
+        self.assertEqual(unpackPlacement(packPlacement(wanted)), wanted)
+
+    def test_format(self) -> None:
+        """
+        Files written by this version stay readable: the format is as documented.
+        """
+        wanted = Placement("files", 1 << 20, ((b"A" * 16,), (b"B" * 16,)), b"abc", 7)
+        record = (
+            bytes.fromhex("01 01 00100000 00000007 03 abc0 0002 01")
+            + b"A" * 16
+            + b"B" * 16
+        )
+        self.assertEqual(packPlacement(wanted), record)
+
+    def test_ordinaryIsShort(self) -> None:
+        """
+        Five data servers fit into what is read at the first attempt.
+        """
+        columns = tuple((bytes([n]) * 16,) for n in range(5))
+        record = packPlacement(Placement("files", 1 << 20, columns, b"0" * 32))
+        self.assertLessEqual(len(record), 128)
+
+    def test_truncated(self) -> None:
+        """
+        A damaged record is an I/O error, never another file's bytes.
+        """
+        mixed = Placement("mine", 0, ((b"A" * 16,), (b"B" * 16, b"C" * 16)), b"abc")
+        for record in (packPlacement(placement()), packPlacement(mixed)):
+            for length in range(len(record)):
+                self.assertRaises(IOFailed, unpackPlacement, record[:length])
+            self.assertRaises(IOFailed, unpackPlacement, record + b"x")
+            self.assertRaises(IOFailed, unpackPlacement, b"\x02" + record[1:])
+            self.assertRaises(IOFailed, unpackPlacement, b"\x01\x77" + record[2:])
+
+    def test_refused(self) -> None:
+        """
+        What the record cannot hold is refused before it is written.
+        """
+        for columns, name in (
+            ((), b"aa"),
+            (((),), b"aa"),
+            (((b"short",),), b"aa"),
+            (((b"A" * 16,),), b""),
+            (((b"A" * 16,),), b"xyz"),
+            (((b"A" * 16,),), b"a" * 81),
+        ):
+            self.assertRaises(
+                ValueError, packPlacement, Placement("files", 0, columns, name)
+            )
+
+    def test_otherRecords(self) -> None:
+        """
+        Sizes, times before 1970 and owners survive; damage is noticed.
+        """
+        values = (1 << 63, 5, -7, 1 << 60, (1 << 64) - 1)
+        record = packDataAttributes(*values)
+        self.assertEqual(unpackDataAttributes(record), values)
+        owner = packOwner(0o7777, 0xFFFFFFFE, 5)
+        self.assertEqual(unpackOwner(owner), (0o7777, 0xFFFFFFFE, 5))
+        for length in range(len(record)):
+            self.assertRaises(IOFailed, unpackDataAttributes, record[:length])
+        for length in range(len(owner)):
+            self.assertRaises(IOFailed, unpackOwner, owner[:length])
