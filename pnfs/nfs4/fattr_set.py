@@ -1,0 +1,197 @@
+# -*- test-case-name: tests.nfs4.test_fattr_set -*-
+"""
+Decoding the attributes that a client sets, and who may set them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Optional
+
+import attrs
+
+from pnfs.namespace.access import WRITE, checkAccess
+from pnfs.namespace.identity import BadOwner
+from pnfs.nfs4.fattr import (
+    FATTR4_MODE,
+    FATTR4_OWNER,
+    FATTR4_OWNER_GROUP,
+    FATTR4_SIZE,
+    FATTR4_TIME_ACCESS_SET,
+    FATTR4_TIME_MODIFY_SET,
+    MAXFILESIZE,
+    SETTABLE,
+    supported,
+)
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.nfs4.types import NFS4_OPAQUE_LIMIT, fattr4
+from pnfs.values import NOW, Credential, FileType, Inode, SetAttributes
+from pnfs.xdr.errors import XDRError
+
+_U32 = struct.Struct(">I").unpack_from
+_U64 = struct.Struct(">Q").unpack_from
+_TIME = struct.Struct(">qI").unpack_from
+
+_SETUID = 0o4000
+_SETGID = 0o2000
+_GROUP_EXECUTE = 0o010
+
+SET_TO_SERVER_TIME4 = 0
+SET_TO_CLIENT_TIME4 = 1
+
+
+class _Values:
+    """
+    Reads C{attr_vals} from its beginning.
+    """
+
+    def __init__(self, values: bytes) -> None:
+        self._values = values
+        self._pos = 0
+
+    def u32(self) -> int:
+        (value,) = _U32(self._values, self._pos)
+        self._pos += 4
+        return int(value)
+
+    def u64(self) -> int:
+        (value,) = _U64(self._values, self._pos)
+        self._pos += 8
+        return int(value)
+
+    def string(self) -> bytes:
+        length = self.u32()
+        if length > NFS4_OPAQUE_LIMIT:
+            raise XDRError("an owner string that long")
+        text = self._values[self._pos : self._pos + length]
+        self._pos += length + (-length & 3)
+        if self._pos > len(self._values):
+            raise XDRError("truncated")
+        return text
+
+    def settime(self) -> int:
+        how = self.u32()
+        if how == SET_TO_SERVER_TIME4:
+            return NOW
+        if how != SET_TO_CLIENT_TIME4:
+            raise XDRError("time_how4")
+        seconds, nanoseconds = _TIME(self._values, self._pos)
+        self._pos += 12
+        if nanoseconds >= 1000000000:
+            raise NFSError(nfsstat4.NFS4ERR_INVAL)
+        return int(seconds * 1000000000 + nanoseconds)
+
+    def end(self) -> None:
+        if self._pos != len(self._values):
+            raise XDRError("values without an attribute")
+
+
+def _mode(mode: int) -> int:
+    if mode > 0o7777:
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    return mode
+
+
+def decodeSettable(
+    attributes: fattr4, credential: Optional[Credential], export: Any
+) -> tuple[SetAttributes, int]:
+    """
+    What a client wants an object to have.
+
+    @param credential: of who makes a new object, after root squash: then an owner
+        and a group that this one may not give are refused. None for SETATTR.
+    @return: the changes, and the bitmap of what they come from.
+    @raise NFSError: ATTRNOTSUPP; INVAL for read-only attributes and for values
+        that make no sense; BADOWNER; PERM.
+    @raise XDRError: malformed.
+    """
+    mask = attributes.attrmask
+    if not mask and not attributes.attr_vals:
+        return SetAttributes(), 0
+    if mask & ~SETTABLE:
+        raise NFSError(
+            nfsstat4.NFS4ERR_ATTRNOTSUPP
+            if mask & ~supported(2)
+            else nfsstat4.NFS4ERR_INVAL
+        )
+    values = _Values(attributes.attr_vals)
+    found: dict[str, int] = {}
+    try:
+        if mask >> FATTR4_SIZE & 1:
+            found["size"] = values.u64()
+        if mask >> FATTR4_MODE & 1:
+            found["mode"] = _mode(values.u32())
+        if mask >> FATTR4_OWNER & 1:
+            found["uid"] = export.identities.uid(values.string())
+        if mask >> FATTR4_OWNER_GROUP & 1:
+            found["gid"] = export.identities.gid(values.string())
+        if mask >> FATTR4_TIME_ACCESS_SET & 1:
+            found["atime"] = values.settime()
+        if mask >> FATTR4_TIME_MODIFY_SET & 1:
+            found["mtime"] = values.settime()
+    except struct.error:
+        raise XDRError("truncated") from None
+    except BadOwner:
+        raise NFSError(nfsstat4.NFS4ERR_BADOWNER) from None
+    values.end()
+    if found.get("size", 0) > MAXFILESIZE:
+        raise NFSError(nfsstat4.NFS4ERR_FBIG)
+    changes = SetAttributes(**found)
+    if credential is not None:
+        _checkCreator(changes, credential)
+    return changes, mask
+
+
+def _checkCreator(changes: SetAttributes, credential: Credential) -> None:
+    """
+    Only the superuser makes objects that belong to others.
+    """
+    if credential.uid and (
+        (changes.uid is not None and changes.uid != credential.uid)
+        or (changes.gid is not None and changes.gid not in credential.groups)
+    ):
+        raise NFSError(nfsstat4.NFS4ERR_PERM)
+
+
+def permitted(
+    inode: Inode, changes: SetAttributes, credential: Credential
+) -> SetAttributes:
+    """
+    May the caller make these changes (POSIX chmod, chown and utimes)? The size is
+    not looked at; that needs a stateid or the right to write.
+
+    @return: the changes, with C{mode} adjusted where setuid and setgid must go.
+    @raise NFSError: PERM or ACCESS.
+    """
+    superuser = credential.uid == 0
+    owner = superuser or credential.uid == inode.uid
+    mode, uid, gid = changes.mode, changes.uid, changes.gid
+    if not owner and not (mode is None and uid is None and gid is None):
+        raise NFSError(nfsstat4.NFS4ERR_PERM)
+    if not superuser and (
+        (uid is not None and uid != inode.uid)
+        or (gid is not None and gid != inode.gid and gid not in credential.groups)
+    ):
+        raise NFSError(nfsstat4.NFS4ERR_PERM)
+    times = (changes.atime, changes.mtime)
+    if not owner and times != (None, None):
+        if any(time not in (None, NOW) for time in times):
+            raise NFSError(nfsstat4.NFS4ERR_PERM)
+        if not checkAccess(inode, credential, WRITE):
+            raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    wanted = mode
+    if wanted is not None and wanted & _SETGID and not superuser:
+        if (inode.gid if gid is None else gid) not in credential.groups:
+            wanted &= ~_SETGID
+    chown = uid is not None or gid is not None
+    truncates = changes.size is not None and not superuser
+    if inode.ftype != FileType.DIR and (chown or (truncates and mode is None)):
+        # Whoever gets the file, or what is in it now, was not meant to run as
+        # its former owner.
+        before = inode.mode if wanted is None else wanted
+        after = before & ~_SETUID
+        if before & _GROUP_EXECUTE:
+            after &= ~_SETGID
+        if wanted is not None or after != before:
+            wanted = after
+    return changes if wanted == mode else attrs.evolve(changes, mode=wanted)

@@ -1,0 +1,121 @@
+# -*- test-case-name: tests.nfs4.ops.test_setattr -*-
+"""
+SETATTR (RFC 8881, section 18.30).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import attrs
+
+from pnfs.backends.errors import BackendError
+from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.fattr import FATTR4_SIZE
+from pnfs.nfs4.fattr_set import decodeSettable, permitted
+from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.conflicts import (
+    requireIOPermission,
+    requireIOState,
+    requireNoLayouts,
+)
+from pnfs.nfs4.ops.errorlists import errorsOf
+from pnfs.nfs4.status import NFSError, nfsstat4, statusOf
+from pnfs.nfs4.types import encodeBitmap, fattr4, stateid4
+from pnfs.state.errors import StateError
+from pnfs.state.opens import WRITE
+from pnfs.values import FileType, Inode, SetAttributes
+from pnfs.xdr.codec import codecFor
+from pnfs.xdr.errors import XDRError
+
+_OK = okHeader(34)
+_SIZE = 1 << FATTR4_SIZE
+_NOTHING = SetAttributes()
+
+
+@attrs.define
+class SETATTR4args:
+    """
+    @ivar stateid: for the size: of an open for writing, or a special one.
+    """
+
+    stateid: stateid4
+    obj_attributes: fattr4
+
+
+_decode = codecFor(SETATTR4args).decode
+
+
+@hotOperation(
+    34,
+    "SETATTR",
+    modifies=True,
+    errors=errorsOf(
+        "ACCESS ADMIN_REVOKED ATTRNOTSUPP BADCHAR BADOWNER BADXDR BAD_STATEID "
+        "DELEG_REVOKED DQUOT EXPIRED FBIG GRACE INVAL IO LOCKED NOSPC OLD_STATEID "
+        "OPENMODE PERM ROFS UNKNOWN_LAYOUTTYPE WRONG_TYPE"
+    ),
+)
+async def setattr(ctx: CompoundContext, buf: Any, pos: int) -> int:
+    """
+    Change attributes. Which ones have been changed is told with errors too, so
+    every error gets a body here.
+    """
+    done = [0]
+    try:
+        args, pos = _decode(buf, pos)
+        await _apply(ctx, args, done)
+    except NFSError as error:
+        raise NFSError(error.status, encodeBitmap(done[0])) from error
+    except (XDRError, struct.error) as error:
+        raise NFSError(nfsstat4.NFS4ERR_BADXDR, encodeBitmap(0)) from error
+    except (BackendError, StateError) as error:
+        status = statusOf(error)
+        assert status is not None
+        raise NFSError(status, encodeBitmap(done[0])) from error
+    ctx.out.append(_OK + encodeBitmap(done[0]))
+    return pos
+
+
+async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> None:
+    """
+    @param done: its only element becomes the bitmap of what has been set.
+    """
+    inode = ctx.requireInode()
+    export = ctx.export
+    changes, mask = decodeSettable(args.obj_attributes, None, export)
+    if export.readOnly:
+        raise NFSError(nfsstat4.NFS4ERR_ROFS)
+    if changes.size is not None:
+        _requireTruncatable(ctx, inode, args.stateid)
+    if changes.mode is not None and inode.ftype == FileType.LNK:
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    changes = permitted(inode, changes, export.effective(ctx.credential))
+    if changes.size is not None:
+        requireNoLayouts(ctx, inode, ctx.client, "truncate")
+        await ctx.server.data.truncate(export, inode, changes.size)
+        done[0] |= mask & _SIZE
+        changes = attrs.evolve(changes, size=None)
+    if changes != _NOTHING:
+        await export.backend.setattr(inode, changes)
+        done[0] = mask
+        if inode.hasPlacement and (changes.mode, changes.uid, changes.gid) != (
+            None,
+            None,
+            None,
+        ):
+            await ctx.server.data.applyOwner(export, inode)
+
+
+def _requireTruncatable(ctx: CompoundContext, inode: Inode, stateid: bytes) -> None:
+    """
+    May the caller set the size?
+
+    @raise NFSError: INVAL: not a regular file. ACCESS.
+    @raise StateError: see L{requireIOState}.
+    """
+    if inode.ftype != FileType.REG:
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    requireIOState(ctx, inode, stateid, WRITE)
+    requireIOPermission(ctx, inode, WRITE)
