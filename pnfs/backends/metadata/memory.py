@@ -52,9 +52,9 @@ class MemoryInode(Inode):
     @ivar parent: a directory that has it as C{name}, if one is known.
     """
 
-    children: Optional[dict[bytes, MemoryInode]] = None
-    listing: Optional[Listing] = None
-    parent: Optional[MemoryInode] = None
+    children: Optional[dict[bytes, MemoryInode]] = attrs.field(default=None, repr=False)
+    listing: Optional[Listing] = attrs.field(default=None, repr=False)
+    parent: Optional[MemoryInode] = attrs.field(default=None, repr=False)
     name: bytes = b""
     target: bytes = b""
     verifier: bytes = b""

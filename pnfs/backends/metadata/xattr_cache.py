@@ -55,11 +55,13 @@ class XattrInode(Inode):
     """
 
     checkedAt: int = 0
-    parent: Optional[XattrInode] = None
+    parent: Optional[XattrInode] = attrs.field(default=None, repr=False)
     name: bytes = b""
-    others: Optional[dict[tuple[XattrInode, bytes], None]] = None
-    children: Optional[dict[bytes, XattrInode]] = None
-    listing: Optional[Listing] = None
+    others: Optional[dict[tuple[XattrInode, bytes], None]] = attrs.field(
+        default=None, repr=False
+    )
+    children: Optional[dict[bytes, XattrInode]] = attrs.field(default=None, repr=False)
+    listing: Optional[Listing] = attrs.field(default=None, repr=False)
     fd: int = -1
     kept: bool = False
     stored: bool = False

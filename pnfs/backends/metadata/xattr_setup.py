@@ -101,9 +101,13 @@ class XattrStorage(XattrTree):
                 self.root = self._adopt(fd, os.stat(fd))
             finally:
                 os.close(fd)
+            await self._forgetSurvivors()
+        except BadConfiguration:
+            self._close()
+            raise
         except (BackendError, OSError) as error:
+            self._close()
             raise BadConfiguration(f"metadata tree {self._path}: {error}") from error
-        await self._forgetSurvivors()
         self._timer = self._clock.callLater(_CHECK_SECONDS, self._advance)
 
     async def stop(self) -> None:
@@ -118,11 +122,20 @@ class XattrStorage(XattrTree):
             if node.fd >= 0:
                 os.close(node.fd)
                 node.fd = -1
-        self._handles.close()
+        self._close()
+
+    def _close(self) -> None:
+        """
+        Close everything but objects, and let go of the lock.
+        """
+        if hasattr(self, "_handles"):
+            self._handles.close()
         self._removals.close()
         self.recovery.close()
-        os.close(self._rootFD)
-        os.close(self._lock)
+        for fd in (self._rootFD, self._lock):
+            if fd >= 0:
+                os.close(fd)
+        self._rootFD = self._lock = -1
 
     def _advance(self) -> None:
         """

@@ -367,4 +367,13 @@ class StartTests(XattrCase, SynchronousTestCase):
         with open(path, "w") as stored:
             stored.write(b"security.".hex())
         self.assertIn("namespace", self.refused(self.reopen()))
-        self.backend._rootFD = -1
+
+    def test_refusedHoldsNothing(self) -> None:
+        """
+        After a refused start the next one is not in its way.
+        """
+        os.mkdir(self.path("later"))
+        self.refused(self.other("/proc", self.path("s2")))
+        backend = self.other(self.path("later"), self.path("s2"))
+        self.get(backend.start())
+        self.get(backend.stop())
