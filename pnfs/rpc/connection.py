@@ -18,7 +18,7 @@ new input.
 from __future__ import annotations
 
 import socket
-from typing import Any, Callable, Optional, Union, cast
+from typing import Any, Callable, Optional, Union
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReadWriteDescriptor
@@ -337,7 +337,7 @@ class Connection:
         queue = self._queue
         if plain and not queue.size:
             try:
-                data = b"".join(cast(list[bytes], out))
+                data = b"".join(out)  # type: ignore[arg-type]
             except TypeError:
                 queue.add(out)
             else:

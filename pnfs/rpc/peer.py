@@ -6,7 +6,7 @@ One RPC connection without its I/O: calls in both directions.
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable, Coroutine, Optional, Sequence, cast
+from typing import Any, Callable, Coroutine, Optional, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -146,21 +146,21 @@ class Peer:
             self._replyReceived(xid, buf)
             return
         # The header without its xid is the same in call after call.
-        key = buf[4 : 40 + length]
+        key: Any = buf[4 : 40 + length]
         if key.__class__ is memoryview:
             key = bytes(buf[4 : 40 + min(length, message.MAX_AUTH_BYTES)])
-        known = self._headers.get(cast(bytes, key))
+        known = self._headers.get(key)
         if known is None:
-            known = self._admit(xid, buf, cast(bytes, key))
+            known = self._admit(xid, buf, key)
             if known is None:
                 return
         procedure, credential, start = known
         call = Call(xid, credential, self, size)
         self.hub.counters.calls += 1
         try:
-            results = procedure(call, buf, start)
+            results: Any = procedure(call, buf, start)
             if results.__class__ is not list:
-                coroutine = cast(Coroutine[Any, Any, Results], results)
+                coroutine = results
                 try:
                     awaited = coroutine.send(None)
                 except StopIteration as stop:
@@ -169,7 +169,7 @@ class Peer:
                     _Service(self, call, buf).wait(coroutine, awaited)
                     return
             total = 28
-            for piece in cast(Results, results):
+            for piece in results:
                 if piece.__class__ is FileSlice:
                     total += piece.count
                 else:
@@ -178,7 +178,7 @@ class Peer:
             self._fail(xid, error)
         else:
             header = _replyHeader(total + 0x7FFFFFFC, xid, 1, 0, 0, 0, 0)
-            self._write([header, *cast(Results, results)], total)
+            self._write([header, *results], total)
         if isinstance(buf, memoryview) and not call.retained:
             self.hub.pool.give(buf)
 
