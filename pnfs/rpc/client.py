@@ -324,8 +324,9 @@ class RPCClient:
 
     def _connected(self, sock: socket.socket, host: str) -> None:
         connection = Connection(
-            self._reactor, sock, self.hub, self._lost, (host, self.port)
+            self._reactor, sock, self.hub, _ended, (host, self.port)
         )
+        connection.peer.onClose(lambda: self._lost(connection))
         self._connection = connection
         connection.start()
         if self._onConnect is None:
@@ -421,6 +422,11 @@ class RPCClient:
         connection.peer.onClose(lambda: done.callback(None))
         connection.close()
         return done
+
+
+def _ended(connection: Connection) -> None:
+    # Its peer has told us already.
+    pass
 
 
 def _bindReserved(sock: socket.socket) -> None:

@@ -402,13 +402,15 @@ class Peer:
             self._timer = None
         pending, self._pending = self._pending, {}
         callbacks, self._closeCallbacks = self._closeCallbacks, []
-        for deferred in pending.values():
-            deferred.errback(ConnectionClosed("the connection was lost"))
+        # First those who look after the connection: whoever learns that a call has
+        # failed may call again at once.
         for callback in callbacks:
             try:
                 callback()
             except Exception:
                 _log.failure("a close callback failed")
+        for deferred in pending.values():
+            deferred.errback(ConnectionClosed("the connection was lost"))
 
 
 class _Service:

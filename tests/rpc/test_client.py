@@ -143,6 +143,24 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(self.results(again), b"x")
         self.assertEqual(len(self.peers), 2)
 
+    def test_resentAtOnce(self) -> None:
+        """
+        Whoever calls again as soon as the failure is known gets a new connection; a
+        server that keeps hanging up is not called in a tight loop.
+        """
+        again: list[Any] = []
+
+        def resend(reason: object) -> None:
+            again.append(self.call(wire.ECHO, b"x"))
+
+        self.call(wire.WAIT).addErrback(resend)
+        self.reactor.until(lambda: self.service.waits)
+        self.peers[0].close()
+        self.reactor.settle()
+        self.assertNoResult(again[0])
+        self.reactor.advance(0.2)
+        self.assertEqual(self.results(again[0]), b"x")
+
     def test_noServer(self) -> None:
         """
         A server that is not there fails the calls at once; attempts are made less
