@@ -104,7 +104,9 @@ def loadFactory(
         names = ", ".join(sorted(known)) or "none"
         raise BadConfiguration(f"no {kind.value} is called {name!r}; known: {names}")
     try:
-        factory: Callable[..., Any] = namedAny(maker.dottedPath)
+        factory: Callable[..., Any] = namedAny(  # type: ignore[no-untyped-call]
+            maker.dottedPath
+        )
     except (ImportError, AttributeError) as error:
         raise BadConfiguration(
             f"{kind.value} {name!r}: {maker.dottedPath} cannot be imported: {error}"

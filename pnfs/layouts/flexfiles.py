@@ -175,4 +175,5 @@ class FlexFilesLayoutDriver:
         update, end = flexUpdate.decode(body, 0)
         if end != len(body):
             raise XDRError("bytes after ff_layoutupdate4")
-        return update.ffl_fhandle
+        handle: bytes = update.ffl_fhandle
+        return handle

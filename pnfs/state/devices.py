@@ -87,9 +87,14 @@ class DeviceTable:
         Say which data servers there are now. Device IDs given out before keep
         their meaning.
         """
+        before = self._meanings()
         self._servers = {server.uuid: server for server in servers}
-        self._ids.clear()
-        self.generation += 1
+        if self._meanings() != before:
+            self._ids.clear()
+            self.generation += 1
+
+    def _meanings(self) -> dict[bytes, bytes]:
+        return {uuid: digestOf("", [one]) for uuid, one in self._servers.items()}
 
     def server(self, uuid: bytes) -> DataServer:
         """
@@ -160,4 +165,4 @@ class DeviceTable:
         if body is None:
             body = device.driver.device(device.servers)
             self._bodies[device.deviceid] = body
-        return body  # type: ignore[no-any-return]
+        return body
