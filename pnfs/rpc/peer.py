@@ -400,7 +400,6 @@ class Peer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        pending, self._pending = self._pending, {}
         callbacks, self._closeCallbacks = self._closeCallbacks, []
         # First those who look after the connection: whoever learns that a call has
         # failed may call again at once.
@@ -409,8 +408,10 @@ class Peer:
                 callback()
             except Exception:
                 _log.failure("a close callback failed")
-        for deferred in pending.values():
-            deferred.errback(ConnectionClosed("the connection was lost"))
+        pending = self._pending
+        while pending:
+            first = pending.pop(next(iter(pending)))
+            first.errback(ConnectionClosed("the connection was lost"))
 
 
 class _Service:
