@@ -87,10 +87,11 @@ class Maybe:
     element: Any
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Union:
     """
     A discriminated union, in Python the tuple (discriminant, value of the arm).
+    Each is a type of its own: two with the same discriminants are not equal.
 
     @ivar arms: discriminant to wire type; None for void.
     @ivar default: the wire type of all other discriminants, None for void, or
@@ -98,7 +99,7 @@ class Union:
     @ivar discriminant: struct format of the discriminant.
     """
 
-    arms: Mapping[int, Any] = attrs.field(eq=False)
+    arms: Mapping[int, Any]
     default: Any = "refused"
     discriminant: str = "I"
 

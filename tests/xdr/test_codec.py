@@ -131,3 +131,20 @@ class CodecTests(SynchronousTestCase):
         What is written is read back.
         """
         self.assertEqual(codec.decode(codec.encode(sample), 0)[0], sample)
+
+
+class UnionTests(SynchronousTestCase):
+    """
+    Unions are told apart by their arms.
+    """
+
+    def test_sameDiscriminants(self) -> None:
+        """
+        Two unions with the same discriminants keep their own arms.
+        """
+        one = Annotated[tuple[int, Any], Union({0: None, 1: uint32})]
+        other = Annotated[tuple[int, Any], Union({0: None, 1: uint64})]
+        self.assertEqual(codecFor(one).encode((1, 5)), bytes([0, 0, 0, 1, 0, 0, 0, 5]))
+        self.assertEqual(
+            codecFor(other).encode((1, 5)), bytes([0, 0, 0, 1] + 7 * [0] + [5])
+        )
