@@ -192,13 +192,15 @@ class BackSlot:
 
     @ivar next: the sequence ID of the next CB_SEQUENCE.
     @ivar busy: one is under way.
+    @ivar uncertain: the last one was not answered: C{next} may have been taken.
     """
 
-    __slots__ = ("next", "busy")
+    __slots__ = ("next", "busy", "uncertain")
 
     def __init__(self) -> None:
         self.next = 1
         self.busy = False
+        self.uncertain = False
 
 
 class Session:

@@ -145,7 +145,7 @@ def create_session(ctx: CompoundContext, buf: Any, pos: int) -> int:
         if status:
             raise NFSError(status, body)
         ctx.out.append(_header + body)
-        return pos  # type: ignore[no-any-return]
+        return pos
     if sequence != client.sequence + 1 & 0xFFFFFFFF:
         raise NFSError(nfsstat4.NFS4ERR_SEQ_MISORDERED)
     try:
@@ -159,7 +159,7 @@ def create_session(ctx: CompoundContext, buf: Any, pos: int) -> int:
     client.sequence = sequence
     client.createReply = (0, body)
     ctx.out.append(_header + body)
-    return pos  # type: ignore[no-any-return]
+    return pos
 
 
 def _create(
