@@ -238,11 +238,13 @@ class LocalDataServerBackend:
         entry = await self._open(name)
         try:
             if os.lseek(entry.fd, 0, os.SEEK_END) >= size:
-                return
-            os.ftruncate(entry.fd, size)
+                if entry.idle:
+                    return
+            else:
+                os.ftruncate(entry.fd, size)
+                entry.dirty = entry.written = True
         except OSError as error:
             raise translate(error) from error
-        entry.dirty = entry.written = True
         await settled(entry.flush())
 
     async def fence(self, name: bytes, epoch: int) -> None:

@@ -117,7 +117,11 @@ class DataFolder:
             self._fd = os.open(self.path, _DIRECTORY)
             self._lock()
             self.identity = self._identify()
-            self.privileged = os.geteuid() == 0
+            # In a folder of user attributes an unprivileged server must go on being
+            # able to open every file, so they keep its owner and mode.
+            self.privileged = (
+                os.geteuid() == 0 and self.identity.attribute == local_record.TRUSTED
+            )
             for number in range(self.identity.directories):
                 self.directoryFDs.append(self._openDirectory(f"ds{number}"))
             os.fsync(self._fd)
