@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.test_fattr -*-
+# -*- test-case-name: tests.nfs4.ops.test_getattr -*-
 """
 File attributes: their numbers, and how each is encoded (RFC 8881, section 5).
 

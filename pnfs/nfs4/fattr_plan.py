@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.test_fattr_plan -*-
+# -*- test-case-name: tests.nfs4.ops.test_getattr -*-
 """
 Encoding C{fattr4}: a function is compiled for each set of attributes that clients
 ask for. Constants and fields of fixed size in a row become one L{struct} pack, so

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.test_fattr_set -*-
+# -*- test-case-name: tests.nfs4.ops.test_setattr -*-
 """
 Decoding the attributes that a client sets, and who may set them.
 """

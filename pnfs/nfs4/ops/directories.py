@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_directories -*-
+# -*- test-case-name: tests.nfs4.ops.test_remove -*-
 """
 What the operations on names in directories have in common.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_getfh -*-
+# -*- test-case-name: tests.nfs4.ops.test_putfh -*-
 """
 GETFH (RFC 8881, section 18.8).
 """

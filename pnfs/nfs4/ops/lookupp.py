@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_lookupp -*-
+# -*- test-case-name: tests.nfs4.ops.test_lookup -*-
 """
 LOOKUPP (RFC 8881, section 18.14).
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_putrootfh -*-
+# -*- test-case-name: tests.nfs4.ops.test_putfh -*-
 """
 PUTPUBFH (RFC 8881, section 18.20).
 """

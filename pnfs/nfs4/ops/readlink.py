@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_readlink -*-
+# -*- test-case-name: tests.nfs4.ops.test_secinfo -*-
 """
 READLINK (RFC 8881, section 18.24).
 """

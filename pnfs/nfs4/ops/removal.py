@@ -93,7 +93,7 @@ class Removal:
             if placement is not None:
                 await export.backend.finishRemoval(placement, False)
         if placement is not None:
-            server.data.forget(placement)
+            server.data.forget(export, placement)
 
 
 async def prepareRemoval(ctx: CompoundContext, export: Any, inode: Inode) -> Removal:

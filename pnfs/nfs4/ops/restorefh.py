@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_savefh -*-
+# -*- test-case-name: tests.nfs4.ops.test_putfh -*-
 """
 RESTOREFH (RFC 8881, section 18.27).
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_savefh -*-
+# -*- test-case-name: tests.nfs4.ops.test_putfh -*-
 """
 SAVEFH (RFC 8881, section 18.28).
 """

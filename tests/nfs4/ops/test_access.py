@@ -1,0 +1,102 @@
+"""
+Tests of L{pnfs.nfs4.ops.access}.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from pnfs.nfs4.status import nfsstat4
+from pnfs.values import FileType
+from tests.nfs4.ops.namespace import ALICE, BOB, PUTFH, SUPERUSER, NamespaceCase
+
+
+def ACCESS(bits: int) -> bytes:
+    """
+    ACCESS.
+    """
+    return struct.pack(">II", 3, bits)
+
+
+class AccessTests(NamespaceCase):
+    """
+    ACCESS tells what the caller may do.
+    """
+
+    def check(self, inode: object, as_: object, asked: int = 0x3F) -> tuple[int, ...]:
+        """
+        Supported and granted bits.
+        """
+        rest = self.last(PUTFH(self.fh(inode)), ACCESS(asked), as_=as_)  # type: ignore
+        return struct.unpack(">II", rest)
+
+    def test_file(self) -> None:
+        """
+        Of a file only READ, MODIFY, EXTEND and EXECUTE mean something.
+        """
+        inode = self.make(b"f", mode=0o754, uid=1000, gid=1001)
+        self.assertEqual(self.check(inode, ALICE), (0x2D, 0x2D))
+        self.assertEqual(self.check(inode, BOB), (0x2D, 0x21))
+        self.assertEqual(self.check(inode, SUPERUSER), (0x2D, 0x01))
+
+    def test_directory(self) -> None:
+        """
+        Of a directory, DELETE asks whether its entries may go.
+        """
+        inode = self.make(b"d", FileType.DIR, mode=0o751, uid=1000, gid=1001)
+        self.assertEqual(self.check(inode, ALICE), (0x1F, 0x1F))
+        self.assertEqual(self.check(inode, BOB), (0x1F, 0x03))
+        self.assertEqual(self.check(inode, SUPERUSER), (0x1F, 0x02))
+
+    def test_onlyWhatWasAsked(self) -> None:
+        """
+        Bits that were not asked about stay 0; the extended attribute bits of
+        NFSv4.2 are not known.
+        """
+        inode = self.make(b"f", mode=0o600)
+        self.assertEqual(self.check(inode, ALICE, 0x1C5), (5, 5))
+
+    def test_noFilehandle(self) -> None:
+        """
+        It needs a current filehandle.
+        """
+        self.assertEqual(self.status(ACCESS(1)), nfsstat4.NFS4ERR_NOFILEHANDLE)
+
+
+class NoSquashTests(AccessTests):
+    """
+    The same where the superuser is one.
+    """
+
+    rootSquash = False
+
+    def test_file(self) -> None:
+        """
+        The superuser executes only what somebody may execute.
+        """
+        inode = self.make(b"f", mode=0o000)
+        self.assertEqual(self.check(inode, SUPERUSER), (0x2D, 0x0D))
+        inode = self.make(b"x", mode=0o010)
+        self.assertEqual(self.check(inode, SUPERUSER), (0x2D, 0x2D))
+
+    def test_directory(self) -> None:
+        """
+        The superuser searches every directory.
+        """
+        inode = self.make(b"d", FileType.DIR, mode=0)
+        self.assertEqual(self.check(inode, SUPERUSER), (0x1F, 0x1F))
+
+
+class ReadOnlyTests(NamespaceCase):
+    """
+    A read-only export.
+    """
+
+    readOnly = True
+
+    def test_nothingChanges(self) -> None:
+        """
+        Nobody is promised a change that would be refused.
+        """
+        rest = self.last(PUTFH(self.fh(self.root)), ACCESS(0x1F))
+        self.assertEqual(struct.unpack(">II", rest), (0x1F, 0x03))
