@@ -181,6 +181,17 @@ class DataServersCollector(Collector):
         yield recalls
 
 
+class _QuietSite(Site):
+    """
+    Whoever asks for metrics asks often.
+    """
+
+    def log(self, request: Any) -> None:
+        """
+        No line per request.
+        """
+
+
 def metricsSite(collectors: Iterable[Collector], reactor: Optional[Any] = None) -> Site:
     """
     The HTTP site that answers C{/metrics}.
@@ -192,6 +203,6 @@ def metricsSite(collectors: Iterable[Collector], reactor: Optional[Any] = None) 
     PlatformCollector(registry=registry)
     root = Resource()
     root.putChild(b"metrics", MetricsResource(registry=registry))
-    site = Site(root)
+    site = _QuietSite(root)
     site.displayTracebacks = False
     return site

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, NoReturn, Optional, Sequence
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -85,7 +85,7 @@ class NFSService(Service):
         Nothing runs yet: the program ends here.
         """
         if isinstance(error, (BadConfiguration, BackendError, CannotListenError)):
-            sys.exit(str(error))
+            refuse(str(error))
         raise error
 
     def _abort(self, error: Exception) -> None:
@@ -150,4 +150,13 @@ def options(
     try:
         return load(file, overrides)
     except BadConfiguration as error:
-        sys.exit(str(error))
+        refuse(str(error))
+
+
+def refuse(line: str) -> NoReturn:
+    """
+    End with status 1, having said why in one line: to whoever started us, not to
+    the log, which twistd makes of C{sys.stderr}.
+    """
+    print(line, file=sys.__stderr__, flush=True)
+    sys.exit(1)

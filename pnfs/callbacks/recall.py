@@ -217,6 +217,8 @@ class FileRecall:
         """
         holder = self._holders.pop(layout, None)
         if holder is not None:
+            if holder.expected:
+                self.recaller.counts["returned"] += 1
             holder.stop()
             self.check()
 
@@ -226,6 +228,7 @@ class FileRecall:
         """
         if layout.mayHaveWritten():
             self.refresh = True
+        self.recaller.counts["forgotten"] += 1
         self.recaller.server.layouts.drop(layout)
 
     def revoke(self, layout: LayoutState) -> None:
@@ -241,6 +244,7 @@ class FileRecall:
             seconds=recaller.deadlineSeconds,
             reason=self.reason,
         )
+        recaller.counts["revoked"] += 1
         self.fence = True
         self.refresh = True
         recaller.server.layouts.revoke(layout)
@@ -375,6 +379,7 @@ class LayoutRecaller:
         self.deadlineSeconds = (
             2 * server.leaseSeconds if deadlineSeconds is None else deadlineSeconds
         )
+        self.counts = {"returned": 0, "forgotten": 0, "revoked": 0}
         self._freeing: dict[LayoutState, IDelayedCall] = {}
 
     def recallLayouts(

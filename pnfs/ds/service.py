@@ -13,7 +13,8 @@ from twisted.logger import Logger
 from pnfs.config import DSConfig
 from pnfs.metrics import Latency, NFSCollector
 from pnfs.namespace.filehandles import CapabilityCodec
-from pnfs.nfs3.server import nfs3Procedures
+from pnfs.nfs3.dataserver import DataServer3
+from pnfs.nfs3.server import dataServerProcedures
 from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_DS
 from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
 from pnfs.nfs4.context import ServerContext
@@ -91,8 +92,10 @@ class DataServerService(NFSService):
         self._sweep = LoopingCall(lambda: server.clients.expire(self.clock.seconds()))
         self._sweep.clock = self.clock
         self._sweep.start(SWEEP_SECONDS, now=False)
+        io = self._config.limits.io
+        nfs3 = DataServer3(backend, server.filehandles, io, io)
         versions = {
-            3: nfs3Procedures(server),
+            3: dataServerProcedures(nfs3),
             4: CompoundServer(server, dsTables()).procedures(),
         }
         _log.info(

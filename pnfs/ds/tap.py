@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
 
 from twisted.python import usage
 
-from pnfs.config import DSConfig, loadDS
+from pnfs.backends.errors import BadConfiguration
+from pnfs.config import loadDS
 from pnfs.ds.service import DataServerService
-from pnfs.plugin import loadDriver
-from pnfs.server import options
+from pnfs.plugin import Kind, loadDriver
+from pnfs.server import options, refuse
 
 
 class Options(usage.Options):  # type: ignore[misc]
@@ -36,14 +36,6 @@ class Options(usage.Options):  # type: ignore[misc]
     ]
 
 
-def makeBackend(config: DSConfig, reactor: Any) -> Any:
-    """
-    The data backend that a configuration names.
-    """
-    maker = loadDriver("data", config.backend)
-    return maker(config, reactor)
-
-
 def makeService(config: Options) -> DataServerService:
     """
     The service, not started yet.
@@ -56,6 +48,8 @@ def makeService(config: Options) -> DataServerService:
         "metrics": config["metrics"],
     }
     parsed = options(loadDS, config["config"], overrides)
-    return DataServerService(
-        reactor, parsed, makeBackend(parsed, reactor), os.urandom, time.time_ns
-    )
+    try:
+        backend = loadDriver(Kind.DATA, parsed.backend, parsed, reactor)
+    except BadConfiguration as error:
+        refuse(str(error))
+    return DataServerService(reactor, parsed, backend, os.urandom, time.time_ns)

@@ -6,14 +6,17 @@ The metadata server, put together: the only place where its concrete parts meet.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any, Callable, Sequence
 
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from pnfs.backends.ds.controlled import ControlledDataServerBackend
 from pnfs.backends.metadata.recovery import FileRecoveryStore
 from pnfs.callbacks.channel import BackChannels
+from pnfs.callbacks.ops import cbLayoutRecallFile
 from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.datafiles import DataFiles
@@ -28,8 +31,9 @@ from pnfs.nfs4.client import (
 )
 from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
 from pnfs.nfs4.context import ServerContext
+from pnfs.nfs4.ops.unlinked import stateDropper
 from pnfs.nfs4.optable import mdsTables
-from pnfs.plugin import loadDriver
+from pnfs.plugin import Kind, loadDriver
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
 from pnfs.rpc.program import Program
@@ -42,7 +46,7 @@ from pnfs.state.opens import OpenTable
 from pnfs.state.recovery import Grace
 from pnfs.state.sessions import SessionLimits, SessionTable
 from pnfs.state.stateids import StateidTable
-from pnfs.values import FSStatistics
+from pnfs.values import NFS4_UINT64_MAX, FSStatistics, IOMode
 
 CONTROL_DEADLINE = 8.0
 """
@@ -80,6 +84,23 @@ def controlBackend(
         deadline=CONTROL_DEADLINE,
     )
     return ControlledDataServerBackend(client, capabilities)
+
+
+def _recallSender(channels: BackChannels) -> Any:
+    """
+    Sends CB_LAYOUTRECALL of a whole file over a client's back channel.
+    """
+
+    def send(
+        client: Any, layoutType: int, changed: bool, fh: bytes, stateid: bytes
+    ) -> Any:
+        return channels.channelOf(client).call(
+            cbLayoutRecallFile(
+                layoutType, IOMode.ANY, changed, fh, 0, NFS4_UINT64_MAX, stateid
+            )
+        )
+
+    return send
 
 
 class MetadataServerService(NFSService):
@@ -176,9 +197,15 @@ class MetadataServerService(NFSService):
             latency=Latency(),
         )
         self.context = server
-        server.channels = BackChannels(server)
-        server.recaller = LayoutRecaller(server, config.recall)
-        self._addListeners(server)
+        server.channels = channels = BackChannels(clock, server.sessions)
+        server.recaller = LayoutRecaller(server, _recallSender(channels), config.recall)
+        # What a client that goes leaves behind: layouts first, so that files are
+        # fenced before others get at them.
+        clients.listeners += [
+            server.recaller.clientGone,
+            stateDropper(server),
+            server.sessions.dropClient,
+        ]
         servers.onUp = lambda member: devices.setServers(
             [m.describe() for m in servers.members if m.uuid]
         )
@@ -199,24 +226,25 @@ class MetadataServerService(NFSService):
             ],
         )
 
-    def _addListeners(self, server: ServerContext) -> None:
-        """
-        What a client that goes leaves behind is cleared away in this order: layouts
-        first, so that they are fenced before others get at the file.
-        """
-        raise NotImplementedError
-
     async def _export(self, config: ExportConfig) -> Export:
         """
         An export with its backend running.
         """
         folder = os.path.join(self._config.state, f"export-{exportId(config.path):08x}")
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        make = loadDriver("metadata", config.metadata)
-        backend = make(config, folder, self.clock, self._wallTime, self._entropy)
+        backend = loadDriver(
+            Kind.METADATA,
+            config.metadata,
+            config,
+            folder,
+            self.clock,
+            self._wallTime,
+            self._entropy,
+            partial(deferToThreadPool, self.reactor, self.reactor.getThreadPool()),
+        )
         await backend.start()
         self._backends.append(backend)
-        driver = loadDriver("layout", config.layout)
+        driver = loadDriver(Kind.LAYOUT, config.layout)
         return Export(
             config.path,
             backend,
@@ -255,6 +283,7 @@ class MetadataServerService(NFSService):
             self._sweep.stop()
         if self._data is not None:
             self._data.stop()
+            self.context.recaller.stop()
         if self._servers is not None:
             await self._servers.stop()
         for backend in self._backends:

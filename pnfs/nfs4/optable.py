@@ -23,7 +23,7 @@ from pnfs.nfs4.ops.destroy_clientid import destroy_clientid
 from pnfs.nfs4.ops.destroy_session import destroy_session
 from pnfs.nfs4.ops.exchange_id import exchange_id
 from pnfs.nfs4.ops.free_stateid import free_stateid
-from pnfs.nfs4.ops.getattr import getattr_
+from pnfs.nfs4.ops.getattr import getattr
 from pnfs.nfs4.ops.getdeviceinfo import getdeviceinfo
 from pnfs.nfs4.ops.getfh import getfh
 from pnfs.nfs4.ops.layoutcommit import layoutcommit
@@ -54,7 +54,7 @@ from pnfs.nfs4.ops.savefh import savefh
 from pnfs.nfs4.ops.secinfo import secinfo
 from pnfs.nfs4.ops.secinfo_no_name import secinfo_no_name
 from pnfs.nfs4.ops.sequence import sequence
-from pnfs.nfs4.ops.setattr import setattr_
+from pnfs.nfs4.ops.setattr import setattr
 from pnfs.nfs4.ops.test_stateid import test_stateid
 from pnfs.nfs4.ops.verify import verify
 from pnfs.nfs4.ops.write import write
@@ -78,7 +78,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     commit,
     create,
     free_stateid,
-    getattr_,
+    getattr,
     getdeviceinfo,
     getfh,
     layoutcommit,
@@ -107,7 +107,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     savefh,
     secinfo,
     secinfo_no_name,
-    setattr_,
+    setattr,
     test_stateid,
     verify,
     write,

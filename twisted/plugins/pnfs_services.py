@@ -24,19 +24,9 @@ flexfiles = DriverMaker(
     "flexfiles", "pnfs.layouts.flexfiles.FlexFilesLayoutDriver", Kind.LAYOUT
 )
 
-memoryMetadata = DriverMaker(
-    "memory", "pnfs.backends.metadata.memory.MemoryMetadataBackend", Kind.METADATA
-)
-xattrMetadata = DriverMaker(
-    "xattr", "pnfs.backends.metadata.xattr.XattrMetadataBackend", Kind.METADATA
-)
+memoryMetadata = DriverMaker("memory", "pnfs.mds.backends.memory", Kind.METADATA)
+xattrMetadata = DriverMaker("xattr", "pnfs.mds.backends.xattr", Kind.METADATA)
 
-memoryData = DriverMaker(
-    "memory", "pnfs.backends.ds.memory.MemoryDataServerBackend", Kind.DATA
-)
-localData = DriverMaker(
-    "local", "pnfs.backends.ds.local.LocalDataServerBackend", Kind.DATA
-)
-proxiedData = DriverMaker(
-    "proxied", "pnfs.backends.ds.proxied.ProxiedDataServerBackend", Kind.DATA
-)
+memoryData = DriverMaker("memory", "pnfs.ds.backends.memory", Kind.DATA)
+localData = DriverMaker("local", "pnfs.ds.backends.local", Kind.DATA)
+proxiedData = DriverMaker("proxied", "pnfs.ds.backends.proxied", Kind.DATA)

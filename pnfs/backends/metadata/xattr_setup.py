@@ -76,6 +76,8 @@ class XattrStorage(XattrTree):
             C{partial(deferToThread, ...)}; None: flushes block the caller.
         """
         super().__init__(now, cacheLimit, directoryLimit)
+        self.root: Any = None
+        self.fsid = (0, 0)
         self._path = root
         self._folder = stateFolder
         self._clock = clock

@@ -13,8 +13,8 @@ from pnfs.backends.errors import BackendError
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.conflicts import requireState
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.unlinked import settleFile
-from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import INVALID_STATEID
 from pnfs.state.files import FileState
 from pnfs.state.opens import WRITE, OpenState
@@ -27,28 +27,8 @@ _OK = okHeader(4) + INVALID_STATEID
     4,
     "CLOSE",
     modifies=True,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ADMIN_REVOKED,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_STATEID,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_EXPIRED,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_LOCKS_HELD,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_OLD_STATEID,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_CRED,
-        }
+    errors=errorsOf(
+        "ADMIN_REVOKED BADXDR BAD_STATEID EXPIRED LOCKS_HELD OLD_STATEID " "WRONG_CRED"
     ),
 )
 def close(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]]:

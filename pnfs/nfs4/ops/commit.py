@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_commit -*-
+# -*- test-case-name: tests.nfs4.ops.test_write -*-
 """
 COMMIT at the metadata server (RFC 8881, section 18.3): for clients without a layout.
 """
@@ -10,8 +10,8 @@ import attrs
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import requireIOPermission
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.read import MAX_OFFSET
-from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import count4, offset4, verifier4
 from pnfs.state.opens import WRITE
 
@@ -41,28 +41,7 @@ class COMMIT4resok:
     "COMMIT",
     args=COMMIT4args,
     resok=COMMIT4resok,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ACCESS,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_IO,
-            nfsstat4.NFS4ERR_ISDIR,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_SYMLINK,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_TYPE,
-        }
-    ),
+    errors=errorsOf("ACCESS BADXDR IO ISDIR SYMLINK WRONG_TYPE"),
 )
 async def commit(ctx: CompoundContext, args: COMMIT4args) -> COMMIT4resok:
     """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_conflicts -*-
+# -*- test-case-name: tests.nfs4.ops.test_read -*-
 """
 What stands against an operation because of state that clients hold: layouts to be
 recalled, share reservations, the stateid of an I/O.

@@ -9,6 +9,7 @@ import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import stateid4
 from pnfs.state.errors import LocksHeld
@@ -30,23 +31,7 @@ class FREE_STATEID4args:
     "FREE_STATEID",
     args=FREE_STATEID4args,
     modifies=True,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_STATEID,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_LOCKS_HELD,
-            nfsstat4.NFS4ERR_OLD_STATEID,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_CRED,
-        }
-    ),
+    errors=errorsOf("BADXDR BAD_STATEID LOCKS_HELD OLD_STATEID WRONG_CRED"),
 )
 def free_stateid(ctx: CompoundContext, args: FREE_STATEID4args) -> None:
     """

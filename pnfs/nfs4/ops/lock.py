@@ -12,6 +12,7 @@ import attrs
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import requireState
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.lock_types import deniedError, isExclusive, nfs_lock_type4
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import (
@@ -85,43 +86,11 @@ class LOCK4resok:
     args=LOCK4args,
     resok=LOCK4resok,
     modifies=True,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ACCESS,
-            nfsstat4.NFS4ERR_ADMIN_REVOKED,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_RANGE,
-            nfsstat4.NFS4ERR_BAD_STATEID,
-            nfsstat4.NFS4ERR_DEADLOCK,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_DENIED,
-            nfsstat4.NFS4ERR_EXPIRED,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_GRACE,
-            nfsstat4.NFS4ERR_INVAL,
-            nfsstat4.NFS4ERR_ISDIR,
-            nfsstat4.NFS4ERR_LOCK_NOTSUPP,
-            nfsstat4.NFS4ERR_LOCK_RANGE,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_NO_GRACE,
-            nfsstat4.NFS4ERR_OLD_STATEID,
-            nfsstat4.NFS4ERR_OPENMODE,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_RECLAIM_BAD,
-            nfsstat4.NFS4ERR_RECLAIM_CONFLICT,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_ROFS,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_SYMLINK,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_CRED,
-            nfsstat4.NFS4ERR_WRONG_TYPE,
-        }
+    errors=errorsOf(
+        "ACCESS ADMIN_REVOKED BADXDR BAD_RANGE BAD_STATEID DEADLOCK DENIED "
+        "EXPIRED GRACE INVAL ISDIR LOCK_NOTSUPP LOCK_RANGE NO_GRACE "
+        "OLD_STATEID OPENMODE RECLAIM_BAD RECLAIM_CONFLICT ROFS SYMLINK "
+        "WRONG_CRED WRONG_TYPE"
     ),
 )
 def lock(ctx: CompoundContext, args: LOCK4args) -> LOCK4resok:

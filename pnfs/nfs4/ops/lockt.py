@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_lockt -*-
+# -*- test-case-name: tests.nfs4.ops.test_lock -*-
 """
 LOCKT (RFC 8881, section 18.11).
 """
@@ -9,6 +9,7 @@ import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.lock_types import deniedError, isExclusive, nfs_lock_type4
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import length4, offset4, state_owner4
@@ -33,33 +34,9 @@ class LOCKT4args:
     13,
     "LOCKT",
     args=LOCKT4args,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ACCESS,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_RANGE,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_DENIED,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_GRACE,
-            nfsstat4.NFS4ERR_INVAL,
-            nfsstat4.NFS4ERR_ISDIR,
-            nfsstat4.NFS4ERR_LOCK_RANGE,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_ROFS,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_SYMLINK,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_CRED,
-            nfsstat4.NFS4ERR_WRONG_TYPE,
-        }
+    errors=errorsOf(
+        "ACCESS BADXDR BAD_RANGE DENIED GRACE INVAL ISDIR LOCK_RANGE ROFS "
+        "SYMLINK WRONG_CRED WRONG_TYPE"
     ),
 )
 def lockt(ctx: CompoundContext, args: LOCKT4args) -> None:

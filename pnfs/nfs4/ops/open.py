@@ -22,6 +22,7 @@ from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.ops.conflicts import clearSetuid, mayAccess, requireNoLayouts
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import (
     CLAIM_DELEG_CUR_FH,
     CLAIM_DELEGATE_CUR,
@@ -94,55 +95,12 @@ def _noDelegation(want: int) -> bytes:
     18,
     "OPEN",
     modifies=True,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ACCESS,
-            nfsstat4.NFS4ERR_ADMIN_REVOKED,
-            nfsstat4.NFS4ERR_ATTRNOTSUPP,
-            nfsstat4.NFS4ERR_BADCHAR,
-            nfsstat4.NFS4ERR_BADNAME,
-            nfsstat4.NFS4ERR_BADOWNER,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_STATEID,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_DELEG_ALREADY_WANTED,
-            nfsstat4.NFS4ERR_DELEG_REVOKED,
-            nfsstat4.NFS4ERR_DQUOT,
-            nfsstat4.NFS4ERR_EXIST,
-            nfsstat4.NFS4ERR_EXPIRED,
-            nfsstat4.NFS4ERR_FBIG,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_GRACE,
-            nfsstat4.NFS4ERR_INVAL,
-            nfsstat4.NFS4ERR_IO,
-            nfsstat4.NFS4ERR_ISDIR,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NAMETOOLONG,
-            nfsstat4.NFS4ERR_NOENT,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_NOSPC,
-            nfsstat4.NFS4ERR_NOTDIR,
-            nfsstat4.NFS4ERR_NOTSUPP,
-            nfsstat4.NFS4ERR_NO_GRACE,
-            nfsstat4.NFS4ERR_OLD_STATEID,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_PERM,
-            nfsstat4.NFS4ERR_RECLAIM_BAD,
-            nfsstat4.NFS4ERR_RECLAIM_CONFLICT,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_ROFS,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_SHARE_DENIED,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_SYMLINK,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_UNSAFE_COMPOUND,
-            nfsstat4.NFS4ERR_WRONGSEC,
-            nfsstat4.NFS4ERR_WRONG_TYPE,
-        }
+    errors=errorsOf(
+        "ACCESS ADMIN_REVOKED ATTRNOTSUPP BADCHAR BADNAME BADOWNER BADXDR "
+        "BAD_STATEID DELEG_ALREADY_WANTED DELEG_REVOKED DQUOT EXIST EXPIRED "
+        "FBIG GRACE INVAL IO ISDIR NAMETOOLONG NOENT NOSPC NOTDIR NOTSUPP "
+        "NO_GRACE OLD_STATEID PERM RECLAIM_BAD RECLAIM_CONFLICT ROFS "
+        "SHARE_DENIED SYMLINK UNSAFE_COMPOUND WRONGSEC WRONG_TYPE"
     ),
 )
 def open_(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]]:
@@ -375,6 +333,9 @@ def _finish(
     export = ctx.export
     file = inode.state
     if file is None:
+        if not inode.nlink:
+            # Removed while we waited, when nobody had it open.
+            raise NFSError(nfsstat4.NFS4ERR_STALE)
         file = FileState(server.filehandles.encode(export, inode), inode, export)
     state = server.opens.open(file, ctx.client, args.owner, args.access, args.deny)
     inode.state = file

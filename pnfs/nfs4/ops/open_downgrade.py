@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_open_downgrade -*-
+# -*- test-case-name: tests.nfs4.ops.test_close -*-
 """
 OPEN_DOWNGRADE (RFC 8881, section 18.18).
 """
@@ -10,6 +10,7 @@ import attrs
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import requireState
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import SHARE_ACCESS_MASK, WANT_MASK
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import seqid4, stateid4, uint32_t
@@ -44,29 +45,8 @@ class OPEN_DOWNGRADE4resok:
     args=OPEN_DOWNGRADE4args,
     resok=OPEN_DOWNGRADE4resok,
     modifies=True,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ADMIN_REVOKED,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_STATEID,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_EXPIRED,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_INVAL,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_OLD_STATEID,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_ROFS,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_CRED,
-        }
+    errors=errorsOf(
+        "ADMIN_REVOKED BADXDR BAD_STATEID EXPIRED INVAL OLD_STATEID ROFS " "WRONG_CRED"
     ),
 )
 def open_downgrade(

@@ -11,6 +11,7 @@ from typing import Any
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.ops.conflicts import requireIOPermission, requireIOState
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.state.opens import READ
 from pnfs.xdr.codec import PAD
@@ -28,38 +29,10 @@ _pack = struct.Struct(">IIII").pack
 @hotOperation(
     25,
     "READ",
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ACCESS,
-            nfsstat4.NFS4ERR_ADMIN_REVOKED,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_STATEID,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_DELEG_REVOKED,
-            nfsstat4.NFS4ERR_EXPIRED,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_GRACE,
-            nfsstat4.NFS4ERR_INVAL,
-            nfsstat4.NFS4ERR_IO,
-            nfsstat4.NFS4ERR_ISDIR,
-            nfsstat4.NFS4ERR_LOCKED,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_OLD_STATEID,
-            nfsstat4.NFS4ERR_OPENMODE,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_PNFS_IO_HOLE,
-            nfsstat4.NFS4ERR_PNFS_NO_LAYOUT,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_SYMLINK,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_TYPE,
-        }
+    errors=errorsOf(
+        "ACCESS ADMIN_REVOKED BADXDR BAD_STATEID DELEG_REVOKED EXPIRED GRACE "
+        "INVAL IO ISDIR LOCKED OLD_STATEID OPENMODE PNFS_IO_HOLE "
+        "PNFS_NO_LAYOUT SYMLINK WRONG_TYPE"
     ),
 )
 async def read(ctx: CompoundContext, buf: Any, pos: int) -> int:

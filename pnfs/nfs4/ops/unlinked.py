@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_unlinked -*-
+# -*- test-case-name: tests.nfs4.ops.test_close -*-
 """
 The end of state on a file: what was removed while it was open goes for good when
 its last user has closed it.
@@ -37,7 +37,7 @@ async def settleFile(server: Any, file: FileState) -> None:
     await backend.release(inode)
     if placement is not None:
         await backend.finishRemoval(placement, False)
-        server.data.forget(placement)
+        server.data.forget(file.export, placement)
 
 
 def _reportFailure(error: Exception) -> None:

@@ -15,6 +15,7 @@ from pnfs.nfs4.ops.conflicts import (
     requireIOPermission,
     requireIOState,
 )
+from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.read import MAX_OFFSET
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.state.opens import WRITE
@@ -29,42 +30,10 @@ _pack = struct.Struct(">IIII8s").pack
     38,
     "WRITE",
     modifies=True,
-    errors=frozenset(
-        {
-            nfsstat4.NFS4ERR_ACCESS,
-            nfsstat4.NFS4ERR_ADMIN_REVOKED,
-            nfsstat4.NFS4ERR_BADXDR,
-            nfsstat4.NFS4ERR_BAD_STATEID,
-            nfsstat4.NFS4ERR_DEADSESSION,
-            nfsstat4.NFS4ERR_DELAY,
-            nfsstat4.NFS4ERR_DELEG_REVOKED,
-            nfsstat4.NFS4ERR_DQUOT,
-            nfsstat4.NFS4ERR_EXPIRED,
-            nfsstat4.NFS4ERR_FBIG,
-            nfsstat4.NFS4ERR_FHEXPIRED,
-            nfsstat4.NFS4ERR_GRACE,
-            nfsstat4.NFS4ERR_INVAL,
-            nfsstat4.NFS4ERR_IO,
-            nfsstat4.NFS4ERR_ISDIR,
-            nfsstat4.NFS4ERR_LOCKED,
-            nfsstat4.NFS4ERR_MOVED,
-            nfsstat4.NFS4ERR_NOFILEHANDLE,
-            nfsstat4.NFS4ERR_NOSPC,
-            nfsstat4.NFS4ERR_OLD_STATEID,
-            nfsstat4.NFS4ERR_OPENMODE,
-            nfsstat4.NFS4ERR_OP_NOT_IN_SESSION,
-            nfsstat4.NFS4ERR_PNFS_IO_HOLE,
-            nfsstat4.NFS4ERR_PNFS_NO_LAYOUT,
-            nfsstat4.NFS4ERR_REP_TOO_BIG,
-            nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE,
-            nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
-            nfsstat4.NFS4ERR_ROFS,
-            nfsstat4.NFS4ERR_SERVERFAULT,
-            nfsstat4.NFS4ERR_STALE,
-            nfsstat4.NFS4ERR_SYMLINK,
-            nfsstat4.NFS4ERR_TOO_MANY_OPS,
-            nfsstat4.NFS4ERR_WRONG_TYPE,
-        }
+    errors=errorsOf(
+        "ACCESS ADMIN_REVOKED BADXDR BAD_STATEID DELEG_REVOKED DQUOT EXPIRED "
+        "FBIG GRACE INVAL IO ISDIR LOCKED NOSPC OLD_STATEID OPENMODE "
+        "PNFS_IO_HOLE PNFS_NO_LAYOUT ROFS SYMLINK WRONG_TYPE"
     ),
 )
 async def write(ctx: CompoundContext, buf: Any, pos: int) -> int:
@@ -73,8 +42,9 @@ async def write(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     stateid, offset, stable, length = _unpack(buf, pos)
     pos += 32
-    end: int = pos + length
-    if stable > Stable.FILE_SYNC or end + (-length & 3) > len(buf):
+    end = pos + length
+    following: int = end + (-length & 3)
+    if stable > Stable.FILE_SYNC or following > len(buf):
         raise XDRError("WRITE4args")
     export = ctx.export
     inode = ctx.requireFile()
@@ -89,4 +59,4 @@ async def write(ctx: CompoundContext, buf: Any, pos: int) -> int:
     if inode.mode & 0o6000 and length:
         await clearSetuid(export, inode, credential)
     ctx.out.append(_pack(38, 0, result.count, result.committed, result.verifier))
-    return end + (-length & 3)
+    return following
