@@ -1,0 +1,231 @@
+"""
+Tests for L{pnfs.layouts.flexfiles}.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from pnfs.interfaces import ILayoutDriver
+from pnfs.layouts.flexfiles import FlexFilesLayoutDriver
+from pnfs.layouts.flexfiles_xdr import flexDevice, flexLayout, flexReturn, flexUpdate
+from pnfs.values import (
+    NFS4_UINT64_MAX,
+    DeviceError,
+    DeviceStatistics,
+    IOMode,
+    LayoutReport,
+    Placement,
+)
+from pnfs.xdr.errors import XDRError
+from tests.layouts import linux
+from tests.layouts.test_files import place, request, servers
+
+DEVICE = b"D" * 16
+
+
+def latency(number: int) -> bytes:
+    """
+    C{ff_io_latency4}.
+    """
+    return struct.pack(">5Q", *range(number, number + 5)) + struct.pack(
+        ">qIqI", 1, 2, 3, 4
+    )
+
+
+def update() -> bytes:
+    """
+    C{ff_layoutupdate4} of a data server at 10.0.0.1, port 2049.
+    """
+    return (
+        struct.pack(">I4sI12s", 3, b"tcp", 12, b"10.0.0.1.8.1")
+        + struct.pack(">I8s", 5, b"fh-17")
+        + latency(10)
+        + latency(20)
+        + struct.pack(">qII", 60, 0, 0)
+    )
+
+
+def statistics() -> bytes:
+    """
+    C{ff_iostats4}: 3 READs of 300 bytes, 4 WRITEs of 400.
+    """
+    return (
+        struct.pack(">QQ16s", 0, NFS4_UINT64_MAX, bytes(16))
+        + struct.pack(">4Q16s", 3, 300, 4, 400, DEVICE)
+        + update()
+    )
+
+
+def failure(status: int = 6, opnum: int = 38) -> bytes:
+    """
+    C{ff_ioerr4} with one error: by default a WRITE to a dead data server.
+    """
+    return struct.pack(">QQ16sI16sII", 4096, 8192, bytes(16), 1, DEVICE, status, opnum)
+
+
+class FlexFilesTests(SynchronousTestCase):
+    """
+    The flexible files layout keeps copies of a file on several data servers.
+    """
+
+    def setUp(self) -> None:
+        self.driver = FlexFilesLayoutDriver()
+
+    def test_provides(self) -> None:
+        """
+        It is a layout driver.
+        """
+        verifyObject(ILayoutDriver, self.driver)
+
+    def test_place(self) -> None:
+        """
+        Each file's copies begin on another data server, so reading is spread.
+        """
+        found = [
+            self.driver.place(place(mirrors=2, sequence=number), servers(3)).columns
+            for number in range(3)
+        ]
+        self.assertEqual(
+            [[uuid[0] for uuid in column] for (column,) in found],
+            [[1, 2], [2, 3], [3, 1]],
+        )
+
+    def test_placeRefused(self) -> None:
+        """
+        More copies than data servers, and stripes, cannot be had.
+        """
+        for wrong in ({"mirrors": 4}, {"mirrors": 0}, {"stripeCount": 2}):
+            self.assertRaises(ValueError, self.driver.place, place(**wrong), servers(3))
+
+    def test_supports(self) -> None:
+        """
+        Any placement with one column can be served.
+        """
+        one, two = b"1" * 16, b"2" * 16
+        self.assertTrue(self.driver.supports(Placement("files", 0, ((one,),), b"a")))
+        self.assertTrue(self.driver.supports(Placement("x", 0, ((one, two),), b"a")))
+        striped = Placement("files", 65536, ((one,), (two,)), b"a")
+        self.assertFalse(self.driver.supports(striped))
+
+    def test_grant(self) -> None:
+        """
+        A Linux client accepts the layout and reads from the first mirror.
+        """
+        placement = self.driver.place(place(mirrors=3, sequence=1), servers(3))
+        (segment,) = self.driver.grant(request(iomode=IOMode.READ), placement)
+        self.assertEqual(
+            (segment.offset, segment.length, segment.iomode),
+            (0, NFS4_UINT64_MAX, IOMode.READ),
+        )
+        mirrors = linux.flexLayout(segment.body, versionThree=True)
+        self.assertEqual([mirror[0][1] for mirror in mirrors], [2, 3, 1])
+        for _, _, stateid, handle, uid, gid in mirrors:
+            self.assertEqual(
+                (stateid, handle, uid, gid), (bytes(16), b"capability" * 5, 1000, 100)
+            )
+
+    def test_grantTooSmall(self) -> None:
+        """
+        A client that takes few bytes is refused rather than overrun.
+        """
+        placement = self.driver.place(place(mirrors=3), servers(3))
+        self.assertRaises(
+            ValueError, self.driver.grant, request(maxcount=300), placement
+        )
+
+    def test_device(self) -> None:
+        """
+        A data server of ours is tightly coupled and speaks NFSv4.1.
+        """
+        hosts, version = linux.flexDevice(self.driver.device(servers(1)))
+        self.assertEqual(hosts, [("10.0.0.1", 2049), ("fd00::1", 2050)])
+        self.assertEqual(version, (4, 1, 1 << 20, 1 << 20, 1))
+
+    def test_deviceVersionThree(self) -> None:
+        """
+        An NFSv3 data server has no minor version, and clients come with the
+        synthetic owner.
+        """
+        (server,) = servers(1)
+        server = attrs.evolve(server, version=(3, 1), readSize=65536)
+        self.assertEqual(
+            linux.flexDevice(self.driver.device([server]))[1],
+            (3, 0, 65536, 1 << 20, 0),
+        )
+
+    def test_decodeReturn(self) -> None:
+        """
+        The server learns which data server a client could not reach, and how much
+        it has read and written.
+        """
+        body = b"".join(
+            (
+                struct.pack(">I", 2),
+                failure(),
+                failure(13, 25),
+                struct.pack(">I", 1),
+                statistics(),
+            )
+        )
+        self.assertEqual(
+            self.driver.decodeReturn(body),
+            LayoutReport(
+                (
+                    DeviceError(DEVICE, 4096, 8192, 6, 38),
+                    DeviceError(DEVICE, 4096, 8192, 13, 25),
+                ),
+                (DeviceStatistics(DEVICE, 3, 300, 4, 400),),
+            ),
+        )
+        for size in range(1, len(body)):
+            self.assertRaises(XDRError, self.driver.decodeReturn, body[:size])
+        self.assertRaises(XDRError, self.driver.decodeReturn, body + b"1234")
+
+    def test_decodeReturnLimits(self) -> None:
+        """
+        A client cannot make the server build endless lists.
+        """
+        for body in (
+            struct.pack(">I", 1 << 30),
+            struct.pack(">I", 1025) + failure() * 1025 + bytes(4),
+            struct.pack(">IQQ16sI", 1, 0, 1, bytes(16), 1 << 30),
+        ):
+            self.assertRaises(XDRError, self.driver.decodeReturn, body)
+
+    def test_decodeReturnEmpty(self) -> None:
+        """
+        A client without news returns its layout all the same.
+        """
+        self.assertEqual(self.driver.decodeReturn(b""), LayoutReport())
+        self.assertEqual(self.driver.decodeReturn(bytes(8)), LayoutReport())
+
+    def test_decodeStatistics(self) -> None:
+        """
+        LAYOUTSTATS names the data server's filehandle.
+        """
+        self.assertEqual(self.driver.decodeStatistics(update()), b"fh-17")
+        self.assertIsNone(self.driver.decodeStatistics(b""))
+        self.assertRaises(XDRError, self.driver.decodeStatistics, update()[:-1])
+        self.assertRaises(XDRError, self.driver.decodeStatistics, update() + bytes(4))
+
+    def test_roundTrip(self) -> None:
+        """
+        Our own client reads what our server writes, and nothing that is cut off.
+        """
+        placement = self.driver.place(place(mirrors=2), servers(3))
+        (segment,) = self.driver.grant(request(), placement)
+        for codec, body in (
+            (flexLayout, segment.body),
+            (flexDevice, self.driver.device(servers(1))),
+            (flexReturn, struct.pack(">I", 1) + failure() + b"\0\0\0\1" + statistics()),
+            (flexUpdate, update()),
+        ):
+            value, end = codec.decode(body, 0)
+            self.assertEqual((codec.encode(value), end), (body, len(body)))
+            for size in range(len(body)):
+                self.assertRaises(XDRError, codec.decode, body[:size], 0)
