@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.namespace.test_identity -*-
+# -*- test-case-name: tests.namespace.test_access -*-
 """
 Owner strings and numbers (RFC 8881, section 5.9).
 

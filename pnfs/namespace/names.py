@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.namespace.test_names -*-
+# -*- test-case-name: tests.namespace.test_access -*-
 """
 Which names a directory entry may have (RFC 8881, section 14.5).
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.namespace.test_pseudofs -*-
+# -*- test-case-name: tests.namespace.test_exports -*-
 """
 The read-only file system above the exports (RFC 8881, section 7.3).
 
@@ -129,6 +129,12 @@ class PseudoBackend:
         See L{IMetadataBackend.parent}.
         """
         return self._parents[directory.handle]
+
+    def pathOf(self, inode: Inode) -> tuple[bytes, ...]:
+        """
+        See L{IMetadataBackend.pathOf}: there are no files to be placed.
+        """
+        return ()
 
     async def readdir(
         self, directory: Inode, cookie: int, limit: int

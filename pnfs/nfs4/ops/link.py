@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_link -*-
+# -*- test-case-name: tests.nfs4.ops.test_create -*-
 """
 LINK (RFC 8881, section 18.9).
 """

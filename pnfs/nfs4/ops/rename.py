@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.nfs4.ops.test_rename -*-
+# -*- test-case-name: tests.nfs4.ops.test_remove -*-
 """
 RENAME (RFC 8881, section 18.26).
 """

@@ -163,7 +163,7 @@ class FakeData:
         """
         self.calls.append(("applyOwner", inode.uid, inode.gid, inode.mode))
 
-    def forget(self, placement: Placement) -> None:
+    def forget(self, export: Any, placement: Placement) -> None:
         """
         Recorded.
         """
