@@ -413,8 +413,10 @@ class SessionTable:
     def bind(self, session: Session, connection: Any, fore: bool, back: bool) -> None:
         """
         Let a session use a connection until that closes; one connection may serve
-        several sessions.
+        several sessions. One that has closed already is not bound.
         """
+        if connection.closed:
+            return
         attached = connection.attachments.get(_ATTACHMENT)
         if attached is None:
             attached = connection.attachments[_ATTACHMENT] = set()
@@ -427,8 +429,6 @@ class SessionTable:
                 session.back.append(connection)
             session.backFault = False
             session.client.backDown = False
-        if connection.closed:
-            self._closed(connection)
 
     def faulty(self, session: Session) -> None:
         """
