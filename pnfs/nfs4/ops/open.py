@@ -73,22 +73,33 @@ _NOT_REGULAR = {
 _NO_CHANGES = SetAttributes()
 
 _packResult = struct.Struct(">II16sIQQI").pack
-_packPlain = struct.Struct(">II16sIQQIII").pack
+_packNumber = struct.Struct(">I").pack
 _packWhy = struct.Struct(">II").pack
 _packResource = struct.Struct(">III").pack
 
 
-def _noDelegation(want: int) -> bytes:
+_tails: dict[int, bytes] = {}
+
+
+def _tail(attrset: int, want: int) -> bytes:
     """
-    C{open_delegation4}: a reason only for those who have expressed a want.
+    The end of the result: C{attrset}, and C{open_delegation4}, which gives a reason
+    only to those who have expressed a want. There are few of them, so each is made
+    once.
     """
-    if not want:
-        return b"\0\0\0\0"
-    if want == WANT_NO_DELEG:
-        return _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_NOT_WANTED)
-    if want == WANT_CANCEL:
-        return _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_CANCELLED)
-    return _packResource(OPEN_DELEGATE_NONE_EXT, WND4_RESOURCE, 0)
+    key = attrset << 16 | want
+    tail = _tails.get(key)
+    if tail is None:
+        if not want:
+            why = _packNumber(OPEN_DELEGATE_NONE)
+        elif want == WANT_NO_DELEG:
+            why = _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_NOT_WANTED)
+        elif want == WANT_CANCEL:
+            why = _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_CANCELLED)
+        else:
+            why = _packResource(OPEN_DELEGATE_NONE_EXT, WND4_RESOURCE, 0)
+        tail = _tails[key] = encodeBitmap(attrset) + why
+    return tail
 
 
 @hotOperation(
@@ -342,15 +353,7 @@ def _finish(
     stateid = state.stateid
     ctx.setCurrent(file.fh, inode, export)
     ctx.stateid = stateid
-    if not attrset and not args.want:
-        ctx.out.append(
-            _packPlain(
-                18, 0, stateid, atomic, before, after, OPEN4_RESULT_LOCKTYPE_POSIX, 0, 0
-            )
-        )
-        return
     ctx.out.append(
         _packResult(18, 0, stateid, atomic, before, after, OPEN4_RESULT_LOCKTYPE_POSIX)
-        + encodeBitmap(attrset)
-        + _noDelegation(args.want)
+        + _tail(attrset, args.want)
     )

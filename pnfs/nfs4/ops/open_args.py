@@ -42,6 +42,10 @@ _two = struct.Struct(">II").unpack_from
 _one = struct.Struct(">I").unpack_from
 _verifier = struct.Struct(">8s").unpack_from
 _decodeFattr = codecFor(fattr4).decode
+_MODE_ONLY = struct.pack(">IIII", 2, 0, 2, 4)
+"""A C{fattr4} with nothing but a mode, up to its value: what nearly all creators send."""
+_modes: dict[bytes, fattr4] = {}
+_MODES = 4096
 
 
 @attrs.define(eq=False)
@@ -78,6 +82,19 @@ def _opaque(buf: Any, pos: int, limit: int) -> tuple[bytes, int]:
     return bytes(buf[pos:end]), end + (-length & 3)
 
 
+def _createattrs(buf: Any, pos: int) -> tuple[fattr4, int]:
+    if buf[pos : pos + 16] != _MODE_ONLY:
+        return _decodeFattr(buf, pos)
+    end = pos + 20
+    value = bytes(buf[pos + 16 : end])
+    attributes = _modes.get(value)
+    if attributes is None:
+        attributes, end = _decodeFattr(buf, pos)
+        if len(_modes) < _MODES:
+            _modes[value] = attributes
+    return attributes, end
+
+
 def decodeOpen(buf: Any, pos: int) -> tuple[OpenArgs, int]:
     """
     @raise NFSError: INVAL for share bits that make no sense.
@@ -103,7 +120,7 @@ def decodeOpen(buf: Any, pos: int) -> tuple[OpenArgs, int]:
             (verifier,) = _verifier(buf, pos)
             pos += 8
         if create != EXCLUSIVE4:
-            createattrs, pos = _decodeFattr(buf, pos)
+            createattrs, pos = _createattrs(buf, pos)
         (claim,) = _one(buf, pos)
         pos += 4
     elif how:
