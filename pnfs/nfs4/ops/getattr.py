@@ -33,7 +33,9 @@ def getattr(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[in
         end = pos + 4 + 4 * buf[pos + 3]
     except IndexError:
         raise XDRError("truncated") from None
-    wire = bytes(buf[pos:end])
+    wire = buf[pos:end]
+    if wire.__class__ is not bytes:
+        wire = bytes(wire)
     plan = ctx.export.plans[ctx.minor].get(wire)
     if plan is None:
         plan = planFor(ctx.server, ctx.export, ctx.minor, wire, _OK)

@@ -39,7 +39,9 @@ def lookup(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int
     if length > NFS4_PATH_LIMIT:
         raise XDRError("a name that long")
     pos += 4
-    name = bytes(buf[pos : pos + length])
+    name = buf[pos : pos + length]
+    if name.__class__ is not bytes:
+        name = bytes(name)
     pos += length + (-length & 3)
     if pos > len(buf):
         raise XDRError("truncated")

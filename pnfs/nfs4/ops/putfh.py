@@ -30,7 +30,9 @@ def putfh(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
     if length > NFS4_FHSIZE:
         raise XDRError("a filehandle that long")
     pos += 4
-    fh = bytes(buf[pos : pos + length])
+    fh = buf[pos : pos + length]
+    if fh.__class__ is not bytes:
+        fh = bytes(fh)
     if len(fh) != length:
         raise XDRError("truncated")
     pos += length + (-length & 3)
