@@ -206,14 +206,19 @@ class ClientTable:
         CREATE_SESSION has come for it: from now on it may hold state, which its
         owner's earlier incarnation loses. Durable when it returns.
 
-        @raise Delay: there are too many clients.
+        @raise Delay: there are too many clients, or a request of the earlier
+            incarnation is still being served: it must not find its state gone, or
+            leave some behind.
         """
         client.renewed = now
         if client.confirmed:
             return
         owner = client.owner
         earlier = self._confirmed.get(owner)
-        if earlier is None and len(self._confirmed) >= self._maxClients:
+        if earlier is None:
+            if len(self._confirmed) >= self._maxClients:
+                raise Delay()
+        elif earlier.busy:
             raise Delay()
         if self._recovery is not None:
             self._recovery.admit(client)
@@ -259,7 +264,11 @@ class ClientTable:
     def revoke(self, client: Client) -> None:
         """
         Drop a client with all it holds, by order of the administrator.
+
+        @raise Delay: a request of it is being served.
         """
+        if client.busy:
+            raise Delay()
         self._drop(client)
         self._forget(client)
 

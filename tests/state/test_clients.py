@@ -196,6 +196,25 @@ class ClientTableTests(SynchronousTestCase):
         Busy.busy = False
         self.assertEqual(self.table.expire(1000.0), [client])
 
+    def test_restartedWhileBusy(self) -> None:
+        """
+        A restarted client is told to wait while a request of its earlier life is
+        being served, so that this leaves nothing behind.
+        """
+        client = self.confirmed()
+
+        class Busy:
+            busy = True
+
+        client.sessions[b"s"] = Busy()
+        again = self.table.exchange(b"a", b"2", ROOT, False, 1.0)
+        self.assertRaises(Delay, self.table.confirm, again, 1.0)
+        self.assertRaises(Delay, self.table.revoke, client)
+        self.assertEqual(self.dropped, [])
+        Busy.busy = False
+        self.table.confirm(again, 1.0)
+        self.assertEqual(self.dropped, [client])
+
     def test_unconfirmedExpire(self) -> None:
         """
         An unconfirmed record goes plainly when its time is over.
