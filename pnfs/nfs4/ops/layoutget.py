@@ -260,12 +260,15 @@ def _encode(
         raise NFSError(nfsstat4.NFS4ERR_TOOSMALL) from None
     except NoSuchServer:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
+    size = sum([len(segment.body) for segment in granted])
+    if size > maxcount:
+        raise NFSError(nfsstat4.NFS4ERR_TOOSMALL)
     return (
         segmentsOf(granted),
         placement.dataServers,
         len(granted).to_bytes(4, "big")
         + b"".join([_encodeSegment(driver, segment) for segment in granted]),
-        sum([len(segment.body) for segment in granted]),
+        size,
     )
 
 

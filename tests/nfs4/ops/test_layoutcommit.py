@@ -1,0 +1,170 @@
+"""
+Tests for L{pnfs.nfs4.ops.layoutcommit}.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pnfs.backends.errors import Unreachable
+from pnfs.nfs4.ops.layoutcommit import (
+    LAYOUTCOMMIT4args,
+    LAYOUTCOMMIT4resok,
+    layoutcommit,
+    layoutupdate4,
+)
+from pnfs.nfs4.status import nfsstat4
+from pnfs.nfs4.types import nfstime4
+from pnfs.values import FileType
+from tests.nfs4.fixture import args
+from tests.nfs4.layoutfixture import MAX, LayoutFixture
+
+OK = nfsstat4.NFS4_OK
+
+
+class LayoutCommitTests(SynchronousTestCase):
+    """
+    LAYOUTCOMMIT makes what was written to data servers visible.
+    """
+
+    def setUp(self) -> None:
+        self.fixture = LayoutFixture()
+
+    def commit(
+        self,
+        stateid: bytes,
+        offset: int = 0,
+        length: int = 100,
+        reclaim: bool = False,
+        last: Optional[int] = 99,
+        layoutType: int = 1,
+        inode: Any = None,
+    ) -> tuple[nfsstat4, Optional[int]]:
+        """
+        LAYOUTCOMMIT as the Linux client sends it: status and new size.
+        """
+        wire = args(
+            49,
+            LAYOUTCOMMIT4args(
+                offset,
+                length,
+                reclaim,
+                stateid,
+                last,
+                nfstime4(1, 2),
+                layoutupdate4(layoutType, b""),
+            ),
+        )
+        reply = self.fixture.onFile(wire, inode=inode)
+        status, found = reply.take(49, LAYOUTCOMMIT4resok)
+        self.assertEqual(reply.rest, b"")
+        if status:
+            self.assertIn(status, layoutcommit.errors)
+        return nfsstat4(status), None if found is None else found.locr_newsize
+
+    def test_sizeFromDataServers(self) -> None:
+        """
+        The size is what the data servers say, whatever the client does.
+        """
+        held = self.fixture.hold()
+        self.fixture.data.sizes[self.fixture.inode.handle] = 5000
+        self.assertEqual(self.commit(held, last=99), (OK, 5000))
+        self.assertEqual(self.fixture.inode.size, 5000)
+        self.assertEqual(self.commit(held, last=None), (OK, None))
+
+    def test_neverShrinks(self) -> None:
+        """
+        A commit of a range in the middle leaves the file as long as it is.
+        """
+        held = self.fixture.hold()
+        self.fixture.inode.size = 10000
+        self.assertEqual(self.commit(held, last=99), (OK, None))
+        self.assertEqual(self.fixture.inode.size, 10000)
+
+    def test_olderSeqid(self) -> None:
+        """
+        Any earlier seqid is accepted: Linux repeats OLD_STATEID without end.
+        """
+        held = self.fixture.hold()
+        self.fixture.hold()
+        self.assertEqual(self.commit(held)[0], OK)
+
+    def test_noLayout(self) -> None:
+        """
+        Without a layout of the file there is nothing to commit.
+        """
+        held = self.fixture.hold()
+        with self.fixture.other() as opened:
+            others = self.fixture.hold(stateid=opened.stateid)
+        for stateid in (
+            bytes(16),
+            self.fixture.opened.stateid,
+            others,
+            b"\0\0\0\5" + held[4:],
+        ):
+            self.assertEqual(self.commit(stateid)[0], nfsstat4.NFS4ERR_BADLAYOUT)
+        inode = self.fixture.make(b"untouched")
+        found = self.commit(held, inode=inode)
+        self.assertEqual(found[0], nfsstat4.NFS4ERR_BADLAYOUT)
+        self.assertNotIn("refresh", self.fixture.data.calls)
+
+    def test_readLayout(self) -> None:
+        """
+        A layout for reading has nothing to commit.
+        """
+        held = self.fixture.hold(iomode=1)
+        self.assertEqual(self.commit(held)[0], nfsstat4.NFS4ERR_BADIOMODE)
+
+    def test_badArguments(self) -> None:
+        """
+        Requests that make no sense are refused.
+        """
+        held = self.fixture.hold()
+        for error, more in (
+            (nfsstat4.NFS4ERR_INVAL, {"offset": 2, "length": MAX - 1}),
+            (nfsstat4.NFS4ERR_UNKNOWN_LAYOUTTYPE, {"layoutType": 3}),
+            (nfsstat4.NFS4ERR_BADLAYOUT, {"layoutType": 4}),
+        ):
+            self.assertEqual(self.commit(held, **more)[0], error)
+        for number, (ftype, error) in enumerate(
+            (
+                (FileType.DIR, nfsstat4.NFS4ERR_ISDIR),
+                (FileType.LNK, nfsstat4.NFS4ERR_SYMLINK),
+                (FileType.FIFO, nfsstat4.NFS4ERR_INVAL),
+            )
+        ):
+            made = self.fixture.make(b"%d" % number, ftype)
+            self.assertEqual(self.commit(held, inode=made)[0], error)
+
+    def test_dataServerDown(self) -> None:
+        """
+        If a data server does not answer, the client commits again.
+        """
+        held = self.fixture.hold()
+        self.fixture.data.failure = Unreachable()
+        self.assertEqual(self.commit(held)[0], nfsstat4.NFS4ERR_DELAY)
+
+    def test_revoked(self) -> None:
+        """
+        A client whose layout was revoked is told.
+        """
+        held = self.fixture.hold()
+        (layout,) = self.fixture.state.layouts.values()
+        self.fixture.server.layouts.revoke(layout)
+        self.assertEqual(self.commit(held)[0], nfsstat4.NFS4ERR_DELEG_REVOKED)
+
+    def test_reclaim(self) -> None:
+        """
+        After a restart of the server, a client that may reclaim commits what it had
+        written before; others may not.
+        """
+        anonymous = bytes(16)
+        found = self.commit(anonymous, reclaim=True)
+        self.assertEqual(found[0], nfsstat4.NFS4ERR_NO_GRACE)
+        allowed: list[Any] = []
+        self.fixture.server.recovery.checkReclaim = lambda *who: allowed.append(who)
+        self.fixture.data.sizes[self.fixture.inode.handle] = 42
+        self.assertEqual(self.commit(anonymous, reclaim=True), (OK, 42))
+        self.assertEqual(allowed[0][0], self.fixture.client)

@@ -1,0 +1,408 @@
+"""
+Tests for L{pnfs.nfs4.ops.layoutget}.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pnfs.backends.errors import (
+    BackendError,
+    IOFailed,
+    NoSpace,
+    NoSuchObject,
+    Unreachable,
+)
+from pnfs.layouts.files import FilesLayoutDriver
+from pnfs.namespace.filehandles import CapabilityCodec
+from pnfs.nfs4.ops.layoutget import layoutget
+from pnfs.nfs4.status import nfsstat4
+from pnfs.state.opens import READ, WRITE
+from pnfs.values import FileType, LayoutSegment
+from tests.layouts import linux
+from tests.layouts.test_files import servers
+from tests.nfs4.fixture import Reply
+from tests.nfs4.layoutfixture import CURRENT, LAYOUTGET, MAX, LayoutFixture
+
+OK = nfsstat4.NFS4_OK
+
+
+class LayoutGetTests(SynchronousTestCase):
+    """
+    LAYOUTGET gives clients the way to the data servers.
+    """
+
+    def setUp(self) -> None:
+        self.fixture = LayoutFixture()
+        self.get = self.fixture.get
+
+    def assertStatus(self, expected: nfsstat4, **more: object) -> None:
+        """
+        LAYOUTGET fails so; the error is among those of the RFC's list, and nothing
+        is held afterwards that was not before.
+        """
+        before = len(self.fixture.server.layouts)
+        status, rest = self.get(**more)
+        self.assertEqual(nfsstat4(status), expected)
+        self.assertIn(status, layoutget.errors)
+        self.assertEqual(
+            rest, bytes(4) if expected == nfsstat4.NFS4ERR_LAYOUTTRYLATER else b""
+        )
+        self.assertEqual(len(self.fixture.server.layouts), before)
+
+    def layoutOf(self, rest: bytes) -> tuple[bytes, int, int, bytes]:
+        """
+        Read a LAYOUTGET4resok of one layout: stateid, iomode, layout type, body.
+        """
+        wire = linux.Wire(rest)
+        self.assertEqual(wire.take("I"), 0, "return_on_close")
+        stateid = wire.take("16s")
+        self.assertEqual(wire.take("I"), 1, "one layout")
+        self.assertEqual((wire.take("Q"), wire.take("Q")), (0, MAX))
+        iomode, layoutType = wire.take("I"), wire.take("I")
+        body = wire.opaque()
+        wire.end()
+        return stateid, iomode, layoutType, body
+
+    def test_files(self) -> None:
+        """
+        A Linux client gets a files layout that it can use, with a handle that lets
+        it write, and finds the device that it names.
+        """
+        status, rest = self.get()
+        self.assertEqual(status, OK)
+        stateid, iomode, layoutType, body = self.layoutOf(rest)
+        self.assertEqual((iomode, layoutType), (2, 1))
+        deviceid, unit, handle = linux.filesLayout(body, 2, 2)
+        self.assertEqual(unit, 65536)
+        capability = CapabilityCodec(b"k" * 32).decode(handle)
+        self.assertEqual((capability.rights, capability.name), (2, b"ab12"))
+        self.assertIsNotNone(self.fixture.server.devices.lookup(deviceid))
+        self.assertEqual(stateid[:4], b"\0\0\0\1")
+
+    def test_flexfiles(self) -> None:
+        """
+        A mirrored file's layout names all mirrors and the file's owner.
+        """
+        self.fixture.export.layout = "flexfiles"
+        data = self.fixture.data
+        data.placing = attrs.evolve(data.placing, mirrors=2)
+        status, rest = self.get(layoutType=4, iomode=1)
+        self.assertEqual(status, OK)
+        _, iomode, layoutType, body = self.layoutOf(rest)
+        self.assertEqual((iomode, layoutType), (1, 4))
+        mirrors = linux.flexLayout(body)
+        self.assertEqual([mirror[4:] for mirror in mirrors], [(1000, 100)] * 2)
+
+    def test_ownerChanges(self) -> None:
+        """
+        After a chown, clients come to loosely coupled data servers as the new owner.
+        """
+        self.fixture.export.layout = "flexfiles"
+        self.fixture.hold(layoutType=4)
+        self.fixture.inode.uid = 2000
+        _, rest = self.get(layoutType=4)
+        mirrors = linux.flexLayout(self.layoutOf(rest)[3])
+        self.assertEqual(mirrors[0][4], 2000)
+
+    def test_again(self) -> None:
+        """
+        Further LAYOUTGETs move the seqid of one stateid, and the handle is minted
+        once per iomode.
+        """
+        first = self.fixture.hold()
+        second = self.fixture.hold(stateid=first)
+        third = self.fixture.hold(iomode=1)
+        self.assertEqual(first[4:], second[4:])
+        self.assertEqual([s[3] for s in (first, second, third)], [1, 2, 3])
+        self.assertEqual(self.fixture.data.calls.count("mint"), 2)
+
+    def test_inParallel(self) -> None:
+        """
+        Two LAYOUTGETs that were sent with the same layout stateid both succeed.
+        """
+        first = self.fixture.hold(iomode=1)
+        self.fixture.hold(stateid=first)
+        self.assertEqual(self.fixture.hold(stateid=first)[3], 3)
+
+    def test_currentStateid(self) -> None:
+        """
+        LAYOUTGET in the same COMPOUND as OPEN uses the current stateid; without one
+        it is refused. The layout stateid is the current one afterwards.
+        """
+        self.assertStatus(nfsstat4.NFS4ERR_BAD_STATEID, stateid=CURRENT)
+        fixture = self.fixture
+        reply = fixture.onFile(fixture.getArgs(), fixture.getArgs(CURRENT))
+        self.assertEqual(reply.status, OK)
+        (held,) = fixture.state.layouts.values()
+        self.assertEqual(held.seqid, 2)
+
+    def test_badArguments(self) -> None:
+        """
+        Requests that make no sense are refused.
+        """
+        for error, more in (
+            (nfsstat4.NFS4ERR_BADIOMODE, {"iomode": 3}),
+            (nfsstat4.NFS4ERR_BADIOMODE, {"iomode": 0}),
+            (nfsstat4.NFS4ERR_INVAL, {"length": 0, "minlength": 0}),
+            (nfsstat4.NFS4ERR_INVAL, {"length": 10, "minlength": 11}),
+            (nfsstat4.NFS4ERR_INVAL, {"offset": 2, "length": MAX - 1}),
+            (nfsstat4.NFS4ERR_INVAL, {"offset": MAX, "minlength": 4096}),
+            (nfsstat4.NFS4ERR_UNKNOWN_LAYOUTTYPE, {"layoutType": 3}),
+            (nfsstat4.NFS4ERR_TOOSMALL, {"maxcount": 50}),
+        ):
+            self.assertStatus(error, **more)
+
+    def test_largestRange(self) -> None:
+        """
+        A range up to the last possible byte is no overflow.
+        """
+        self.assertEqual(self.get(offset=1, length=MAX - 1, minlength=0)[0], OK)
+        self.assertEqual(self.get(offset=MAX - 1, length=MAX, minlength=1)[0], OK)
+
+    def test_kinds(self) -> None:
+        """
+        Only regular files have layouts.
+        """
+        for number, ftype in enumerate((FileType.DIR, FileType.LNK, FileType.FIFO)):
+            made = self.fixture.make(b"%d" % number, ftype)
+            self.assertStatus(nfsstat4.NFS4ERR_WRONG_TYPE, inode=made)
+
+    def test_noFilehandle(self) -> None:
+        """
+        Without a current filehandle there is nothing to get.
+        """
+        reply = self.fixture.run(self.fixture.getArgs())
+        self.assertEqual(reply.take(LAYOUTGET)[0], nfsstat4.NFS4ERR_NOFILEHANDLE)
+
+    def test_truncated(self) -> None:
+        """
+        A request that is cut off is malformed, wherever the cut is.
+        """
+        whole = self.fixture.getArgs()
+        for size in range(4, len(whole)):
+            reply = self.fixture.onFile(whole[:size])
+            self.assertEqual(reply.take(LAYOUTGET)[0], nfsstat4.NFS4ERR_BADXDR)
+        wrong = struct.pack(">II", LAYOUTGET, 2) + whole[8:]
+        self.assertEqual(
+            self.fixture.onFile(wrong).take(LAYOUTGET)[0], nfsstat4.NFS4ERR_BADXDR
+        )
+
+    def test_stateids(self) -> None:
+        """
+        The stateid must be the caller's, of this file, and current.
+        """
+        fixture = self.fixture
+        opened = fixture.opened.stateid
+        elsewhere = fixture.open(inode=fixture.make(b"elsewhere"))
+        with fixture.other() as foreign:
+            others = foreign.stateid
+        for stateid in (
+            bytes(16),
+            b"\xff" * 16,
+            others,
+            elsewhere.stateid,
+            b"\0\0\0\2" + opened[4:],
+        ):
+            self.assertStatus(nfsstat4.NFS4ERR_BAD_STATEID, stateid=stateid)
+        fixture.opened.advance()
+        self.assertStatus(nfsstat4.NFS4ERR_OLD_STATEID, stateid=opened)
+        self.assertEqual(self.get(bytes(4) + opened[4:])[0], OK)
+
+    def test_layoutStateids(self) -> None:
+        """
+        A layout stateid may not be 0, not be ahead, and not be from before a
+        LAYOUTRETURN.
+        """
+        held = self.fixture.hold()
+        for seqid in (0, 2):
+            self.assertStatus(
+                nfsstat4.NFS4ERR_BAD_STATEID, stateid=bytes([0, 0, 0, seqid]) + held[4:]
+            )
+        self.fixture.giveBack(held, iomode=2, offset=0, length=65536)
+        self.assertStatus(nfsstat4.NFS4ERR_OLD_STATEID, stateid=held)
+        self.assertEqual(self.get(b"\0\0\0\2" + held[4:])[0], OK)
+
+    def test_access(self) -> None:
+        """
+        An open for reading gives no layout for writing, and the other way round;
+        with a layout stateid the client's opens count, and what it holds already.
+        """
+        fixture = self.fixture
+        inode = fixture.make(b"second")
+        readable = fixture.open(READ, inode).stateid
+        self.assertStatus(
+            nfsstat4.NFS4ERR_OPENMODE, stateid=readable, inode=inode, iomode=2
+        )
+        held = fixture.hold(stateid=readable, inode=inode, iomode=1)
+        self.assertStatus(
+            nfsstat4.NFS4ERR_OPENMODE, stateid=held, inode=inode, iomode=2
+        )
+        writable = fixture.open(WRITE, inode)
+        self.assertStatus(
+            nfsstat4.NFS4ERR_OPENMODE, stateid=writable.stateid, inode=inode, iomode=1
+        )
+        held = fixture.hold(stateid=held, inode=inode, iomode=2)
+        fixture.server.opens.drop(writable)
+        fixture.hold(stateid=held, inode=inode, iomode=2)
+
+    def test_lockStateid(self) -> None:
+        """
+        A lock stateid does as well as the open that it was made from.
+        """
+        lock = self.fixture.server.locks.lock(
+            self.fixture.opened, b"owner", True, 0, 10
+        )
+        self.assertEqual(self.get(lock.stateid)[0], OK)
+
+    def test_grace(self) -> None:
+        """
+        A client that has not finished reclaiming waits for its layouts.
+        """
+        self.fixture.client.reclaimComplete = False
+        self.assertStatus(nfsstat4.NFS4ERR_GRACE)
+
+    def test_readOnly(self) -> None:
+        """
+        A read-only export gives no layout for writing, and makes no data files.
+        """
+        self.fixture.export.readOnly = True
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE, iomode=1)
+        self.fixture.export.readOnly = False
+        self.fixture.hold(iomode=1)
+        self.fixture.export.readOnly = True
+        self.assertEqual(self.get(iomode=1)[0], OK)
+
+    def test_withoutPNFS(self) -> None:
+        """
+        An export without layouts sends clients through the metadata server.
+        """
+        self.fixture.export.drivers = {}
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+
+    def test_otherShape(self) -> None:
+        """
+        A striped file cannot be served as flexible files, so clients that ask for
+        those use the metadata server; nor can one client hold both types.
+        """
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE, layoutType=4)
+        self.fixture.data.placing = attrs.evolve(
+            self.fixture.data.placing, stripeCount=1
+        )
+        inode = self.fixture.make(b"single")
+        opened = self.fixture.open(inode=inode).stateid
+        self.fixture.hold(stateid=opened, inode=inode, layoutType=4)
+        self.assertStatus(
+            nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE, stateid=opened, inode=inode
+        )
+
+    def test_dataServerTrouble(self) -> None:
+        """
+        Trouble with data servers never reaches the application: the client goes
+        through the metadata server, or comes back.
+        """
+        for failure, error in (
+            (Unreachable(), nfsstat4.NFS4ERR_LAYOUTTRYLATER),
+            (NoSpace(), nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE),
+            (IOFailed(), nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE),
+            (NoSuchObject(), nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE),
+            (BackendError(), nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE),
+        ):
+            self.fixture.data.failure = failure
+            self.assertStatus(error)
+
+    def test_unknownDataServer(self) -> None:
+        """
+        A file on a data server that is not configured is not offered.
+        """
+        self.fixture.server.devices.setServers(servers(1))
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+
+    def test_addressChanges(self) -> None:
+        """
+        Once a data server has another address, layouts name another device.
+        """
+        _, rest = self.get()
+        before = linux.filesLayout(self.layoutOf(rest)[3], 2, 2)[0]
+        one, two = servers(2)
+        moved = attrs.evolve(one, addresses=(("10.7.7.7", 1),))
+        self.fixture.server.devices.setServers([moved, two])
+        _, rest = self.get()
+        after = linux.filesLayout(self.layoutOf(rest)[3], 2, 2)[0]
+        self.assertNotEqual(before, after)
+
+    def test_recallUnderWay(self) -> None:
+        """
+        While a recall runs, nobody gets a layout of the file.
+        """
+        self.fixture.hold()
+        self.fixture.recaller.recallLayouts(self.fixture.state, "test")
+        self.assertStatus(nfsstat4.NFS4ERR_RECALLCONFLICT)
+        with self.fixture.other() as opened:
+            self.assertStatus(nfsstat4.NFS4ERR_RECALLCONFLICT, stateid=opened.stateid)
+
+    def waiting(self) -> list[Reply]:
+        """
+        A LAYOUTGET that waits for a data server.
+        """
+        self.fixture.data.pause = Deferred()
+        outcome = self.fixture.sendRun(self.fixture.putfh(), self.fixture.getArgs())
+        self.assertEqual(outcome, [])
+        return outcome
+
+    def resume(self, outcome: list[Reply]) -> int:
+        """
+        The data server answers. @return: the status of the LAYOUTGET.
+        """
+        pause = self.fixture.data.pause
+        assert pause is not None
+        self.fixture.data.pause = None
+        pause.callback(None)
+        (reply,) = outcome
+        return int(reply.status)
+
+    def test_waits(self) -> None:
+        """
+        The first layout of a file may have to wait for data files to be made.
+        """
+        self.assertEqual(self.resume(self.waiting()), OK)
+
+    def test_recallMeanwhile(self) -> None:
+        """
+        A recall that has begun while LAYOUTGET waited is not missed.
+        """
+        with self.fixture.other() as opened:
+            self.fixture.hold(stateid=opened.stateid)
+        outcome = self.waiting()
+        self.fixture.recaller.recallLayouts(self.fixture.state, "test")
+        self.assertEqual(self.resume(outcome), nfsstat4.NFS4ERR_RECALLCONFLICT)
+
+    def test_closedMeanwhile(self) -> None:
+        """
+        Whoever has closed the file while LAYOUTGET waited gets no layout.
+        """
+        outcome = self.waiting()
+        self.fixture.server.opens.drop(self.fixture.opened)
+        self.assertEqual(self.resume(outcome), nfsstat4.NFS4ERR_BAD_STATEID)
+
+    def test_replyTooBig(self) -> None:
+        """
+        A layout that does not fit into the reply is not given.
+        """
+
+        class BigLayoutDriver(FilesLayoutDriver):
+            def grant(self, request: Any, placement: Any) -> Any:
+                return [LayoutSegment(0, MAX, request.iomode, bytes(2000))]
+
+        self.fixture.export.drivers = {1: BigLayoutDriver()}
+        self.fixture.session.limit = 1500
+        self.assertStatus(nfsstat4.NFS4ERR_REP_TOO_BIG)
+        self.fixture.session.limit = 3000
+        self.assertEqual(self.get()[0], OK)
+        self.assertStatus(nfsstat4.NFS4ERR_TOOSMALL, maxcount=1000)
