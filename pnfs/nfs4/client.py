@@ -18,10 +18,12 @@ from typing import Any, Callable, Optional, Sequence
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from pnfs.backends.errors import Unreachable
 from pnfs.nfs4 import requests
 from pnfs.nfs4.results import OperationFailed, Results
+from pnfs.nfs4.slots import Slots
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.errors import CallFailed, CallTimeout, ConnectionClosed
 from pnfs.values import Piece
@@ -35,6 +37,7 @@ EXCHGID4_FLAG_USE_PNFS_DS = 0x40000
 
 _log = Logger()
 _head = struct.Struct(">III").pack
+_NO_FLAGS = bytes(4)
 _sequence = struct.Struct(">I16sIIII").pack
 
 _SESSION_LOST = {
@@ -44,26 +47,21 @@ _SESSION_LOST = {
     nfsstat4.NFS4ERR_SEQ_MISORDERED,
     nfsstat4.NFS4ERR_STALE_CLIENTID,
 }
+_TRY_AGAIN = {
+    nfsstat4.NFS4ERR_DELAY,
+    nfsstat4.NFS4ERR_STALE_CLIENTID,
+    nfsstat4.NFS4ERR_SEQ_MISORDERED,
+}
+_USED_UP = {nfsstat4.NFS4ERR_SEQ_FALSE_RETRY, nfsstat4.NFS4ERR_RETRY_UNCACHED_REP}
 _RETRY_PAUSE = 0.1
+_CLOSE_TIMEOUT = 5.0
+_CDFC4_FORE_OR_BOTH = 3
 
 
 class SessionLost(Exception):
     """
     The session ended before the COMPOUND was known to be executed.
     """
-
-
-class _Session:
-    """
-    A session of the server, with its free slots.
-    """
-
-    def __init__(self, sessionid: bytes, slots: int, ioBytes: int) -> None:
-        self.sessionid = sessionid
-        self.sequences = [1] * slots
-        self.free = list(range(slots - 1, -1, -1))
-        self.ioBytes = ioBytes
-        self.highest = slots - 1
 
 
 class SessionClient:
@@ -75,6 +73,8 @@ class SessionClient:
     @ivar serverOwner: C{so_major_id} of the server.
     @ivar onNewClientid: called with no arguments after the server gave a new
         client ID: state held under the old one is gone.
+    @ivar onStatusFlags: called with C{sr_status_flags} whenever a SEQUENCE carries
+        any.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SessionClient:
         self._program = callbackProgram
         self._timeout = callTimeout
         self._deadline = deadline
-        self._session: Optional[_Session] = None
+        self._session: Optional[Slots] = None
         self._connecting: Optional[list[Deferred[None]]] = None
         self._waiting: deque[Deferred[None]] = deque()
         self._renewal: Optional[IDelayedCall] = None
@@ -124,6 +124,14 @@ class SessionClient:
         self.serverOwner = b""
         self.serverFlags = 0
         self.onNewClientid: Callable[[], None] = _nothing
+        self.onStatusFlags: Callable[[int], None] = _ignore
+
+    @property
+    def sessionid(self) -> bytes:
+        """
+        The session's identity; empty while there is none.
+        """
+        return b"" if self._session is None else self._session.sessionid
 
     # -- the session -----------------------------------------------------------
 
@@ -136,8 +144,10 @@ class SessionClient:
         """
         await self._requireSession(self._clock.seconds() + self._deadline)
 
-    async def _requireSession(self, until: float) -> _Session:
+    async def _requireSession(self, until: float) -> Slots:
         while self._session is None:
+            if self._closed:
+                raise Unreachable("the client is closed")
             if self._connecting is not None:
                 waiter: Deferred[None] = Deferred()
                 self._connecting.append(waiter)
@@ -151,6 +161,8 @@ class SessionClient:
                 error = problem
             waiters, self._connecting = self._connecting, None
             for waiter in waiters:
+                if waiter.called:
+                    continue
                 if error is None:
                     waiter.callback(None)
                 else:
@@ -159,55 +171,58 @@ class SessionClient:
                 raise error
         return self._session
 
-    async def _establish(self, until: float) -> _Session:
+    async def _establish(self, until: float) -> Slots:
         """
-        EXCHANGE_ID, CREATE_SESSION, RECLAIM_COMPLETE.
+        EXCHANGE_ID, CREATE_SESSION, RECLAIM_COMPLETE; all again if the server asks
+        for patience or forgets us in between.
         """
         while True:
-            results = await self._plain(
-                requests.exchangeId(self._verifier, self._owner, self._flags), until
-            )
-            results.operation(42)
-            clientid, sequence = results.uint64(), results.uint32()
-            self.serverFlags = results.uint32()
-            if results.uint32() != 0:
-                raise XDRError("state protection that was not asked for")
-            results.uint64()
-            self.serverOwner = results.opaque(1024)
-            results = await self._plain(
-                requests.createSession(
-                    clientid,
-                    sequence,
-                    self._program != 0,
-                    self._slots,
-                    self._wantedBytes,
-                    self._program,
-                ),
-                until,
-            )
             try:
-                results.operation(43)
+                return await self._tryEstablish(until)
             except OperationFailed as failure:
-                if failure.status == nfsstat4.NFS4ERR_STALE_CLIENTID:
-                    continue
-                raise
-            break
+                if failure.status not in _TRY_AGAIN | _SESSION_LOST:
+                    raise
+                await self._pause(until, failure)
+
+    async def _tryEstablish(self, until: float) -> Slots:
+        results = await self._plain(
+            requests.exchangeId(self._verifier, self._owner, self._flags), until
+        )
+        results.operation(42)
+        clientid, sequence = results.uint64(), results.uint32()
+        self.serverFlags = results.uint32()
+        if results.uint32() != 0:
+            raise XDRError("state protection that was not asked for")
+        results.uint64()
+        self.serverOwner = results.opaque(1024)
+        results = await self._plain(
+            requests.createSession(
+                clientid,
+                sequence,
+                self._program != 0,
+                self._slots,
+                self._wantedBytes,
+                self._program,
+            ),
+            until,
+        )
+        results.operation(43)
         sessionid = results.fixed(16)
         results.uint32()
         results.uint32()
         results.uint32()
         _, maxRequest, maxResponse, _, _, slots = (results.uint32() for _ in range(6))
-        fresh = clientid != self.clientid
-        self.clientid = clientid
         self.ioBytes = min(self._wantedBytes, maxRequest - 1024, maxResponse - 1024)
-        session = _Session(sessionid, max(1, min(slots, self._slots)), self.ioBytes)
-        if fresh:
+        session = Slots(sessionid, max(1, min(slots, self._slots)), self.ioBytes)
+        if clientid != self.clientid:
             await self._reclaimComplete(session, until)
+            # Only now: were it cut short, it would have to be said again.
+            self.clientid = clientid
             self.onNewClientid()
         self._renewLater()
         return session
 
-    async def _reclaimComplete(self, session: _Session, until: float) -> None:
+    async def _reclaimComplete(self, session: Slots, until: float) -> None:
         """
         We reclaim nothing: say so, or nothing can be opened.
         """
@@ -293,26 +308,55 @@ class SessionClient:
                 continue
             slot = session.free.pop()
             try:
-                results = await self._inSlot(
-                    session, slot, operations, count, cache, until
-                )
+                results = None
+                if slot not in session.uncertain or await self._settle(
+                    session, slot, until
+                ):
+                    results = await self._inSlot(
+                        session, slot, operations, count, cache, until
+                    )
             finally:
-                session.free.append(slot)
-                if self._waiting:
-                    self._waiting.popleft().callback(None)
+                session.giveBack(slot)
+                self._wakeOne()
             if results is not None:
                 return results
             if not again:
                 raise SessionLost()
 
+    def _wakeOne(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.called:
+                waiter.callback(None)
+                return
+
+    async def _settle(self, session: Slots, slot: int, until: float) -> bool:
+        """
+        Use up the sequence ID of a request that was given up: else the answer to
+        that might be taken for the answer to the next.
+
+        @return: False if the session is lost.
+        """
+        try:
+            return (
+                await self._inSlot(session, slot, (), 0, False, until, settling=True)
+                is not None
+            )
+        except OperationFailed as failure:
+            if failure.status not in _USED_UP:
+                raise
+            session.advance(slot)
+            return True
+
     async def _inSlot(
         self,
-        session: _Session,
+        session: Slots,
         slot: int,
         operations: Sequence[Piece],
         count: int,
         cache: bool,
         until: float,
+        settling: bool = False,
     ) -> Optional[Results]:
         """
         @return: None if the session is lost.
@@ -323,6 +367,7 @@ class SessionClient:
             head = _head(0, self.minor, count + 1) + _sequence(
                 53, session.sessionid, sequence, slot, session.highest, int(cache)
             )
+            session.uncertain.add(slot)
             try:
                 results = await self._send([head, *operations])
             except (ConnectionClosed, CallTimeout) as error:
@@ -334,24 +379,67 @@ class SessionClient:
             try:
                 results.operation(53)
             except OperationFailed as failure:
-                if failure.status == nfsstat4.NFS4ERR_DELAY:
+                status = failure.status
+                if status == nfsstat4.NFS4ERR_DELAY:
                     await self._pause(until, failure)
                     continue
-                if failure.status == nfsstat4.NFS4ERR_CONN_NOT_BOUND_TO_SESSION or (
-                    failure.status in _SESSION_LOST
+                if status == nfsstat4.NFS4ERR_CONN_NOT_BOUND_TO_SESSION or (
+                    status in _SESSION_LOST
                 ):
                     if self._session is session:
                         self._session = None
                     return None
+                if status not in _USED_UP:
+                    session.uncertain.discard(slot)
                 raise
-            session.sequences[slot] = (sequence + 1) & 0xFFFFFFFF
-            results.fixed(36)
-            if sent and results.status == nfsstat4.NFS4ERR_RETRY_UNCACHED_REP:
+            session.advance(slot)
+            flags = results.fixed(36)[32:]
+            if flags != _NO_FLAGS:
+                self.onStatusFlags(int.from_bytes(flags, "big"))
+            if (
+                sent
+                and not settling
+                and results.status == nfsstat4.NFS4ERR_RETRY_UNCACHED_REP
+            ):
                 # It was executed, but the answer is lost; what is not cached is
                 # harmless to repeat.
                 sent = False
                 continue
             return results
+
+    def limitSlots(self, highest: int) -> None:
+        """
+        Use no slot above this one any more: the server has asked for it
+        (CB_RECALL_SLOT).
+        """
+        session = self._session
+        if session is not None:
+            session.highest = max(0, min(session.highest, highest))
+            session.free = [slot for slot in session.free if slot <= session.highest]
+
+    async def bindConnection(self, peer: Any) -> None:
+        """
+        Make a new connection carry the back channel again, if there is to be one:
+        the C{onConnect} of our L{pnfs.rpc.client.RPCClient}. What the server says
+        to it does not matter: if it does not know the session, the next SEQUENCE
+        will tell.
+
+        @param peer: L{pnfs.rpc.peer.Peer}.
+        """
+        session = self._session
+        if session is None or not self._program:
+            return
+        await peer.call(
+            NFS4_PROGRAM,
+            4,
+            1,
+            self._credential,
+            [
+                _head(0, self.minor, 1),
+                requests.bindConnToSession(session.sessionid, _CDFC4_FORE_OR_BOTH),
+            ],
+            self._timeout,
+        )
 
     # -- the lease -----------------------------------------------------------------
 
@@ -374,35 +462,50 @@ class SessionClient:
         done.addErrback(self._renewFailed)
         done.addBoth(lambda _: self._renewLater())
 
-    def _renewFailed(self, failure: Any) -> None:
-        failure.trap(Unreachable, NFSError, SessionLost, XDRError)
-        _log.warn("the lease could not be renewed: {reason}", reason=failure.value)
+    def _renewFailed(self, failure: Failure) -> None:
+        if self._closed:
+            return
+        reason = failure.value
+        if isinstance(reason, (Unreachable, NFSError, SessionLost, XDRError)):
+            _log.warn("the lease could not be renewed: {reason}", reason=reason)
+        else:
+            _log.failure("renewing the lease", failure)
 
     async def close(self) -> None:
         """
         Give the session and the client ID back, as far as the server answers, and
         close the connection.
         """
+        if self._closed:
+            return
+        self._closed = True
         session, self._session = self._session, None
         if self._renewal is not None and self._renewal.active():
             self._renewal.cancel()
         self._renewSeconds = None
-        if session is not None and not self._closed:
-            until = self._clock.seconds()
+        while self._waiting:
+            self._wakeOne()
+        if session is not None:
+            self._timeout = min(self._timeout, _CLOSE_TIMEOUT)
             for operation in (
                 requests.destroySession(session.sessionid),
                 requests.destroyClientid(self.clientid),
             ):
                 try:
-                    await self._plain(operation, until)
-                except (Unreachable, XDRError) as error:
+                    await self._send([_head(0, self.minor, 1), operation])
+                except (CallFailed, XDRError) as error:
                     _log.debug("no orderly end: {reason}", reason=error)
                     break
-        self._closed = True
         self._rpc.close()
 
 
 def _nothing() -> None:
     """
     Nobody wants to know.
+    """
+
+
+def _ignore(flags: int) -> None:
+    """
+    Nobody wants to know these flags.
     """

@@ -115,6 +115,8 @@ def mkdir(name: bytes, mode: int) -> bytes:
     return struct.pack(">II", 6, 2) + opaque(name) + fattr([modeAttribute(mode)])
 
 
+READLINK = _u32(27)
+
 SHARE_READ = 1
 SHARE_WRITE = 2
 SHARE_BOTH = 3
@@ -144,6 +146,19 @@ def open_(
             how,
             _u32(0),
             opaque(name),
+        )
+    )
+
+
+def openAgain(owner: bytes, share: int) -> bytes:
+    """
+    OPEN of the current filehandle (CLAIM_FH), without a delegation.
+    """
+    return b"".join(
+        (
+            struct.pack(">IIIIQ", 18, 0, share | WANT_NO_DELEG, 0, 0),
+            opaque(owner),
+            struct.pack(">II", 0, 4),
         )
     )
 
@@ -238,6 +253,13 @@ def layoutreturn(layoutType: int, stateid: bytes, body: bytes) -> bytes:
     ) + opaque(body)
 
 
+def layoutreturnMany(layoutType: int, kind: int) -> bytes:
+    """
+    LAYOUTRETURN of all layouts in the current file system (2) or at all (3).
+    """
+    return struct.pack(">IIIII", 51, 0, layoutType, 3, kind)
+
+
 def getdeviceinfo(deviceid: bytes, layoutType: int, maxcount: int) -> bytes:
     """
     GETDEVICEINFO, asking for notifications of change and deletion.
@@ -281,6 +303,29 @@ def reclaimComplete() -> bytes:
     RECLAIM_COMPLETE for all file systems.
     """
     return struct.pack(">II", 58, 0)
+
+
+def bindConnToSession(sessionid: bytes, direction: int) -> bytes:
+    """
+    BIND_CONN_TO_SESSION of the connection it comes over.
+
+    @param direction: C{channel_dir_from_client4}.
+    """
+    return struct.pack(">I16sII", 41, sessionid, direction, 0)
+
+
+def testStateid(stateids: Sequence[bytes]) -> bytes:
+    """
+    TEST_STATEID.
+    """
+    return struct.pack(">II", 55, len(stateids)) + b"".join(stateids)
+
+
+def freeStateid(stateid: bytes) -> bytes:
+    """
+    FREE_STATEID: what the server has revoked, and we have understood that.
+    """
+    return struct.pack(">I16s", 45, stateid)
 
 
 def destroySession(sessionid: bytes) -> bytes:

@@ -139,6 +139,54 @@ class Results:
             seconds -= 1 << 64
         return seconds * 1_000_000_000 + self.uint32()
 
+    def opened(self) -> bytes:
+        """
+        The rest of an OPEN's result. @return: the stateid.
+
+        @raise XDRError: it comes with a delegation, which we never ask for.
+        """
+        stateid = self.fixed(16)
+        self.fixed(20)
+        self.uint32()
+        self.bitmap()
+        kind = self.uint32()
+        if kind == 3:
+            if self.uint32() in (1, 2):
+                self.uint32()
+        elif kind:
+            raise XDRError("a delegation that was not asked for")
+        return stateid
+
+    def entries(self) -> "tuple[bytes, list[tuple[int, bytes, dict[int, Any]]], bool]":
+        """
+        The rest of a READDIR's result: cookie verifier, entries of cookie, name
+        and attributes, and whether the last of them is the directory's last.
+        """
+        verifier = self.fixed(8)
+        found = []
+        while self.uint32():
+            cookie = self.uint64()
+            name = self.opaque(4096)
+            found.append((cookie, name, self.attributes()))
+        return verifier, found, self.uint32() != 0
+
+    def layouts(self) -> "tuple[bytes, list[tuple[int, int, int, int, bytes]]]":
+        """
+        The rest of a LAYOUTGET's result: stateid, and for each segment offset,
+        length, iomode, layout type and body.
+        """
+        self.uint32()
+        stateid = self.fixed(16)
+        count = self.uint32()
+        if count > 1024:
+            raise XDRError("too many layout segments")
+        found = []
+        for _ in range(count):
+            offset, length = self.uint64(), self.uint64()
+            iomode, layoutType = self.uint32(), self.uint32()
+            found.append((offset, length, iomode, layoutType, self.opaque(1 << 20)))
+        return stateid, found
+
     def attributes(self) -> "dict[int, Any]":
         """
         C{fattr4} by attribute number, of the attributes in L{ATTRIBUTES}.
@@ -178,6 +226,7 @@ ATTRIBUTES = {
     4: Results.uint64,
     8: _pair,
     10: Results.uint32,
+    11: Results.uint32,
     19: lambda results: results.opaque(128),
     20: Results.uint64,
     30: Results.uint64,
