@@ -14,10 +14,10 @@ from typing import Any, Callable, Iterable, Optional
 
 import attrs
 from twisted.plugin import IPlugin, getPlugins
-from twisted.python.reflect import namedAny
+from twisted.python.reflect import InvalidName, namedAny
 from zope.interface import Attribute, Interface, implementer
 from zope.interface.exceptions import Invalid
-from zope.interface.verify import verifyObject
+from zope.interface.verify import verifyClass, verifyObject
 
 import twisted.plugins
 from pnfs.backends.errors import BadConfiguration
@@ -35,7 +35,6 @@ class Kind(enum.Enum):
 
 
 _interfaces: dict[Kind, Any] = {
-    Kind.LAYOUT: ILayoutDriver,
     Kind.METADATA: IMetadataBackend,
     Kind.DATA: IDataServerBackend,
 }
@@ -48,7 +47,8 @@ class IDriverMaker(Interface):
 
     name = Attribute("The name used in configuration files.")
     dottedPath = Attribute(
-        "The class to import when it is chosen, e.g. C{pnfs.layouts.files.FilesLayoutDriver}."
+        "What to import and call when it is chosen: a class or a function, such as "
+        "C{pnfs.layouts.files.FilesLayoutDriver}."
     )
     kind = Attribute("A L{Kind}.")
 
@@ -95,7 +95,7 @@ def loadFactory(
     """
     Import what has that name.
 
-    @return: its class.
+    @return: its class, or the function that makes it.
     @raise BadConfiguration: nothing has that name, or it cannot be imported.
     """
     known = knownMakers(kind, makers)
@@ -107,7 +107,7 @@ def loadFactory(
         factory: Callable[..., Any] = namedAny(  # type: ignore[no-untyped-call]
             maker.dottedPath
         )
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, InvalidName) as error:
         raise BadConfiguration(
             f"{kind.value} {name!r}: {maker.dottedPath} cannot be imported: {error}"
         ) from error
@@ -124,18 +124,21 @@ def loadDriver(
     """
     Make a driver or backend of that name and verify that it is one.
 
-    @param args: and C{kw}: for its class; layout drivers take none.
+    @param args: and C{kw}: for its class, or the function that makes it; layout
+        drivers take none.
     @raise BadConfiguration: nothing has that name, it cannot be imported, or it
         does not provide the interface of its kind.
     """
     driver = loadFactory(kind, name, makers)(*args, **kw)
-    interface = _interfaces[kind]
     try:
-        verifyObject(interface, driver)
+        if kind is Kind.LAYOUT:
+            verifyObject(ILayoutDriver, driver)
+        else:
+            # Their attributes are there only once they have started.
+            verifyClass(_interfaces[kind], type(driver))
     except Invalid as error:
-        raise BadConfiguration(
-            f"{kind.value} {name!r} is none: {str(error).strip()}"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise BadConfiguration(f"{kind.value} {name!r} is none: {reason}") from error
     if kind is Kind.LAYOUT and driver.name != name:
         raise BadConfiguration(
             f"{kind.value} {name!r} calls itself {driver.name!r}: placements would "
