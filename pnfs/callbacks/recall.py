@@ -359,6 +359,7 @@ class LayoutRecaller:
 
     @ivar deadlineSeconds: how long a client may take to return a layout.
     @ivar active: the L{FileRecall}s under way.
+    @ivar counts: layouts recalled so far by how that ended.
     """
 
     def __init__(
