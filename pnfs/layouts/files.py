@@ -2,9 +2,10 @@
 """
 The files layout (RFC 8881, section 13): striped over data servers, no mirrors.
 
-Always the whole file, sparse, with one DS filehandle for all columns: then the
-layout stays small however wide the stripes are. One device stands for the
-ordered data servers of all columns.
+Always the whole file, sparse. One device stands for the ordered data servers of all
+columns. The DS filehandle is the same for all of them, but stands in the layout
+once for each: Linux since 6.1 takes a layout with one filehandle for unstriped, and
+then reads and writes across the boundaries of stripe units (docs/adr/0003).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from pnfs.interfaces import ILayoutDriver
 from pnfs.layouts.addresses import netaddrsOf
 from pnfs.layouts.files_xdr import (
     LAYOUT4_NFSV4_1_FILES,
-    MULTIPATH_LIMIT,
     NFL4_UFLG_STRIPE_UNIT_SIZE_MASK,
     fileDevice,
     fileLayout,
@@ -38,6 +38,9 @@ from pnfs.xdr.errors import XDRError
 STRIPE_UNIT_STEP = 65536
 """Stripe units are multiples of this: old clients want those of a page."""
 
+COLUMNS_LIMIT = 59
+"""So many filehandles of 64 bytes fit in the 4096 bytes of a layout that Linux takes."""
+
 UNSTRIPED_UNIT = 1 << 30
 """The unit of a file with one column, where it only must not split requests."""
 
@@ -57,13 +60,13 @@ class FilesLayoutDriver:
         each file.
         """
         usable = [server for server in servers if server.available]
-        count = request.stripeCount or min(len(usable), MULTIPATH_LIMIT)
+        count = request.stripeCount or min(len(usable), COLUMNS_LIMIT)
         if request.mirrors != 1:
             raise ValueError("the files layout has no mirrors")
         if not 1 <= count <= len(usable):
             raise ValueError(f"{count} columns wanted, {len(usable)} data servers")
-        if count > MULTIPATH_LIMIT:
-            raise ValueError(f"{count} columns wanted, {MULTIPATH_LIMIT} allowed")
+        if count > COLUMNS_LIMIT:
+            raise ValueError(f"{count} columns wanted, {COLUMNS_LIMIT} allowed")
         unit = request.stripeUnit if count > 1 else 0
         if count > 1 and not (
             0 < unit <= NFL4_UFLG_STRIPE_UNIT_SIZE_MASK and unit % STRIPE_UNIT_STEP == 0
@@ -79,7 +82,7 @@ class FilesLayoutDriver:
         """
         As L{ILayoutDriver.supports}: any striping, if each column is there once.
         """
-        if not 1 <= len(placement.columns) <= MULTIPATH_LIMIT:
+        if not 1 <= len(placement.columns) <= COLUMNS_LIMIT:
             return False
         unit = placement.stripeUnit
         if len(placement.columns) > 1 and (
@@ -106,7 +109,7 @@ class FilesLayoutDriver:
                 ),
                 nfl_first_stripe_index=0,
                 nfl_pattern_offset=0,
-                nfl_fh_list=[request.handle],
+                nfl_fh_list=[request.handle] * len(placement.dataServers),
             )
         )
         if len(body) > request.maxcount:
