@@ -213,7 +213,7 @@ class FileRecall:
 
     def gone(self, layout: LayoutState) -> None:
         """
-        A layout of the file is held no more; told by L{LayoutTable}.
+        A layout of the file is held no more; told by the table of layouts.
         """
         holder = self._holders.pop(layout, None)
         if holder is not None:
