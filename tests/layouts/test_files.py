@@ -153,7 +153,8 @@ class FilesTests(SynchronousTestCase):
 
     def test_grant(self) -> None:
         """
-        A Linux client accepts the layout: whole file, sparse, one filehandle.
+        A Linux client accepts the layout and takes it for striped: whole file,
+        sparse, a filehandle for each data server.
         """
         placement = self.driver.place(place(), servers(3))
         (segment,) = self.driver.grant(request(), placement)
