@@ -81,6 +81,8 @@ class ExportConfig:
 class MDSConfig:
     """
     A metadata server. Durations in seconds.
+
+    @ivar file: where it was read from.
     """
 
     listen: tuple[Address, ...]
@@ -93,6 +95,7 @@ class MDSConfig:
     limits: LimitsConfig
     dataServers: tuple[DataServerConfig, ...]
     exports: tuple[ExportConfig, ...]
+    file: str = ""
 
 
 @attrs.frozen
@@ -111,6 +114,8 @@ class UpstreamConfig:
 class DSConfig:
     """
     A data server.
+
+    @ivar file: where it was read from.
     """
 
     name: str
@@ -122,6 +127,7 @@ class DSConfig:
     metrics: Optional[Address]
     limits: LimitsConfig
     upstream: Optional[UpstreamConfig]
+    file: str = ""
 
 
 class _Table:
@@ -259,19 +265,33 @@ def parseAddress(value: Any) -> Address:
     return host, int(port)
 
 
-def parseNumericAddress(value: Any) -> Address:
+def parseReachableAddress(value: Any) -> Address:
     """
-    As L{parseAddress}, the host a numeric one: what clients can be told.
+    As L{parseAddress}, to connect to.
 
     @raise ValueError: it is not.
     """
     host, port = parseAddress(value)
+    if not port:
+        raise ValueError(f"{value!r}: write the port that is listened at")
+    return host, port
+
+
+def parseNumericAddress(value: Any) -> Address:
+    """
+    As L{parseReachableAddress}, the host a numeric one: what clients can be told.
+
+    @raise ValueError: it is not.
+    """
+    host, port = parseReachableAddress(value)
     try:
-        ip_address(host)
+        unspecified = ip_address(host).is_unspecified
     except ValueError:
         raise ValueError(
             f"{host!r} is no numeric address; clients can only be told numeric ones"
         ) from None
+    if unspecified:
+        raise ValueError(f"{host!r} is every address; write one that clients reach")
     return host, port
 
 
@@ -352,6 +372,8 @@ def _limits(file: str, values: Any) -> LimitsConfig:
     )
     if not 65536 <= limits.io <= 16 << 20:
         raise table.refuse("io", "write 64KiB to 16MiB")
+    if not limits.io <= limits.queued <= 1 << 30:
+        raise table.refuse("queued", "write a size from that of io to 1GiB")
     table.finish()
     return limits
 
@@ -364,6 +386,10 @@ def _load(file: str, overrides: Mapping[str, Any]) -> _Table:
         raise BadConfiguration(
             f"{file}: {error.strerror}; name the file with --config"
         ) from None
+    except UnicodeDecodeError:
+        raise BadConfiguration(
+            f"{file}: is not TOML: no UTF-8; save it in that encoding"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise BadConfiguration(
             f"{file}: is not TOML: {error}; mend that line"
@@ -374,7 +400,7 @@ def _load(file: str, overrides: Mapping[str, Any]) -> _Table:
 
 def _dataServer(file: str, values: Any) -> DataServerConfig:
     table = _Table(file, "data_server", values)
-    address = table.take("address", parseAddress)
+    address = table.take("address", parseReachableAddress)
     advertise = table.take("advertise", _list(parseNumericAddress), None)
     if advertise is None:
         try:
@@ -477,6 +503,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         limits=_limits(file, table.table("limits")),
         dataServers=servers,
         exports=exports,
+        file=file,
     )
     table.finish()
     return config
@@ -502,6 +529,7 @@ def loadDS(file: str, overrides: Mapping[str, Any] = {}) -> DSConfig:
         metrics=table.take("metrics", _metrics, None),
         limits=_limits(file, table.table("limits")),
         upstream=None if upstream is None else _upstream(file, upstream),
+        file=file,
     )
     table.finish()
     if backend == "proxied" and config.upstream is None:
@@ -514,7 +542,7 @@ def loadDS(file: str, overrides: Mapping[str, Any] = {}) -> DSConfig:
 def _upstream(file: str, values: Any) -> UpstreamConfig:
     table = _Table(file, "upstream", values)
     config = UpstreamConfig(
-        address=table.take("address", parseAddress),
+        address=table.take("address", parseReachableAddress),
         protocol=table.take("protocol", _choice("nfs4.1", "nfs3"), "nfs4.1"),
         path=table.take("path", _exportPath),
         mountPort=table.take("mount_port", _count(0, 65535), 0),

@@ -450,6 +450,12 @@ class IFileData(Interface):
         Bring owner and mode of the data files in line with the inode.
         """
 
+    async def applyTimes(export: Any, inode: Inode) -> None:
+        """
+        Give the data files the inode's modification time, which a client has set:
+        else L{refresh} would bring back the time of the last write.
+        """
+
     async def fence(export: Any, inode: Inode) -> None:
         """
         Make every handle minted until now worthless: raises the epoch on the data

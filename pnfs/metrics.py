@@ -201,8 +201,9 @@ def metricsSite(collectors: Iterable[Collector], reactor: Optional[Any] = None) 
         registry.register(collector)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    root = Resource()
-    root.putChild(b"metrics", MetricsResource(registry=registry))
-    site = _QuietSite(root)
+    root = Resource()  # type: ignore[no-untyped-call]
+    resource = MetricsResource(registry=registry)  # type: ignore[no-untyped-call]
+    root.putChild(b"metrics", resource)
+    site = _QuietSite(root)  # type: ignore[no-untyped-call]
     site.displayTracebacks = False
     return site

@@ -14,6 +14,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from pnfs.backends.errors import BackendError, BadConfiguration
 from pnfs.clock import MonotonicClock
@@ -27,6 +28,9 @@ DRAIN_SECONDS = 5.0
 """How long a stopping server lets running requests finish."""
 
 RPC_OVERHEAD = 64 << 10
+
+_CLEAR = (BadConfiguration, BackendError)
+"""Errors whose text is all that an operator needs."""
 
 _log = Logger()
 
@@ -44,12 +48,18 @@ class NFSService(Service):
         listen: Sequence[Address],
         metrics: Optional[Address],
         limits: LimitsConfig,
+        file: str = "",
     ) -> None:
+        """
+        @param file: the configuration file, to name in messages.
+        """
         self.reactor = reactor
         self.clock = MonotonicClock(reactor)
         self._listen = listen
         self._metrics = metrics
         self._limits = limits
+        self._file = file
+        self._started: Optional[Deferred[None]] = None
         self._metricsPort: Any = None
         self.rpc: Any = None
 
@@ -69,30 +79,32 @@ class NFSService(Service):
 
     def startService(self) -> None:
         """
-        Prepare, then open the ports.
+        Prepare, then open the ports. If that is not possible, the program ends with
+        status 1.
         """
-        Service.startService(self)
-        failures: list[Exception] = []
-        started = Deferred.fromCoroutine(self._start())
-        started.addErrback(lambda failure: failures.append(failure.value))
+        Service.startService(self)  # type: ignore[no-untyped-call]
+        failures: list[Failure] = []
+        self._started = started = Deferred.fromCoroutine(self._start())
+        started.addErrback(failures.append)
         if failures:
-            self._refuse(failures[0])
-        elif not started.called:
-            started.addCallback(lambda _: failures and self._abort(failures[0]))
+            error = failures[0].value
+            if isinstance(error, _CLEAR):
+                refuse(str(error))
+            failures[0].raiseException()
+        running = not started.called
+        started.addCallback(lambda _: self._abort(failures) if running else None)
 
-    def _refuse(self, error: Exception) -> None:
+    def _abort(self, failures: Sequence[Failure]) -> None:
         """
-        Nothing runs yet: the program ends here.
+        If it failed when the reactor ran already: stop that, and end.
         """
-        if isinstance(error, (BadConfiguration, BackendError, CannotListenError)):
-            refuse(str(error))
-        raise error
-
-    def _abort(self, error: Exception) -> None:
-        """
-        The reactor runs already: stop it, and end with status 1.
-        """
-        _log.critical("{reason}", reason=error)
+        if not failures or not self.running:
+            return
+        error = failures[0].value
+        if isinstance(error, _CLEAR):
+            print(error, file=sys.__stderr__, flush=True)
+        else:
+            _log.failure("the service cannot start", failures[0])
         self.reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         self.reactor.stop()
 
@@ -104,19 +116,21 @@ class NFSService(Service):
             connections=self._limits.connections,
         )
         self.rpc = RPCServer(self.reactor, programs, clock=self.clock, limits=limits)
+        key = "listen"
         try:
             for host, port in self._listen:
                 opened = self.rpc.listenTCP(host, port)
                 where = opened.getHost()
                 _log.info("serving at {host}:{port}", host=where.host, port=where.port)
             if self._metrics is not None:
+                key = "metrics"
                 site = metricsSite(collectors)
                 host, port = self._metrics
                 self._metricsPort = self.reactor.listenTCP(port, site, interface=host)
         except CannotListenError as error:
             raise BadConfiguration(
-                f"listen: {error.interface}:{error.port}: {error.socketError}; "
-                "name another address or stop what uses it"
+                f"{self._file}: {key}: {error.interface}:{error.port}: "
+                f"{error.socketError}; name another address or stop what uses it"
             ) from None
         # What is here now stays: the collector need not look at it again, and
         # looking at everything takes long (ADR 0001).
@@ -128,10 +142,12 @@ class NFSService(Service):
         """
         Close the ports, let requests finish, let go of everything.
         """
-        Service.stopService(self)
+        Service.stopService(self)  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._started is not None and not self._started.called:
+            self._started.cancel()
         if self._metricsPort is not None:
             await self._metricsPort.stopListening()
         if self.rpc is not None:

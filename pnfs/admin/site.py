@@ -6,6 +6,7 @@ their own, configured and started as an operator would.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -78,7 +79,7 @@ class _Server(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         self.running = False
-        if not reason.check(ProcessDone):
+        if not isinstance(reason.value, ProcessDone):
             _log.info("{name} ended: {reason}", name=self.name, reason=reason.value)
         self.ended.callback(None)
 
@@ -109,6 +110,13 @@ def freePort(host: str) -> int:
         sock.bind((host, 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def _quoted(text: str) -> str:
+    """
+    A TOML string: JSON's are.
+    """
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _address(host: str, port: int) -> str:
@@ -208,10 +216,10 @@ class Site:
                 f"{name}.toml",
                 f'name = "{name}"\n'
                 f'listen = ["{_address(options.host, port)}"]\n'
-                f'state = "{self._folder(name, "state")}"\n'
-                f'key = "{key}"\n'
+                f"state = {_quoted(self._folder(name, 'state'))}\n"
+                f"key = {_quoted(key)}\n"
                 f'backend = "local"\n'
-                f'data = "{data}"\n',
+                f"data = {_quoted(data)}\n",
             )
             tables.append(
                 "[[data_server]]\n"
@@ -224,12 +232,12 @@ class Site:
         if options.metadata == "xattr":
             tree = self._folder("metadata")
             os.chmod(tree, 0o777 | 0o1000)
-            root = f'root = "{tree}"\n'
+            root = f"root = {_quoted(tree)}\n"
         self._write(
             "mds.toml",
             f'listen = ["{_address(options.host, self.port)}"]\n'
-            f'state = "{self._folder("mds")}"\n'
-            f'key = "{key}"\n'
+            f"state = {_quoted(self._folder('mds'))}\n"
+            f"key = {_quoted(key)}\n"
             f"lease = {options.lease}\n"
             f'metrics = "127.0.0.1:{metrics}"\n\n'
             + "".join(tables)
@@ -323,7 +331,7 @@ class Site:
         """
         What the metadata server counts.
         """
-        agent = Agent(self._reactor, connectTimeout=5)
+        agent = Agent(self._reactor, connectTimeout=5)  # type: ignore[no-untyped-call]
         response = await agent.request(b"GET", self.metricsURL.encode("ascii"))
         body: bytes = await readBody(response)
         return body.decode("utf-8")

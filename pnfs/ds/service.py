@@ -56,7 +56,9 @@ class DataServerService(NFSService):
         entropy: Callable[[int], bytes],
         wallTime: Callable[[], int],
     ) -> None:
-        super().__init__(reactor, config.listen, config.metrics, config.limits)
+        super().__init__(
+            reactor, config.listen, config.metrics, config.limits, config.file
+        )
         self._config = config
         self._backend = backend
         self._entropy = entropy

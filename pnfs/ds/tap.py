@@ -17,7 +17,7 @@ from pnfs.plugin import Kind, loadDriver
 from pnfs.server import options, refuse
 
 
-class Options(usage.Options):  # type: ignore[misc]
+class Options(usage.Options):
     """
     Options of C{twistd pnfs-ds}; all but C{--config} override the file.
     """
@@ -51,5 +51,5 @@ def makeService(config: Options) -> DataServerService:
     try:
         backend = loadDriver(Kind.DATA, parsed.backend, parsed, reactor)
     except BadConfiguration as error:
-        refuse(str(error))
+        refuse(f"{parsed.file}: backend: {error}")
     return DataServerService(reactor, parsed, backend, os.urandom, time.time_ns)

@@ -3,31 +3,35 @@
 The data files of a metadata server's files: made, sized, fenced, removed, and read
 and written for clients without layouts.
 
-What changes or asks for the size of one file takes turns (L{_Turns}): a question
-that began before a truncation must not bring the old size back.
+Per file, what asks for its size or sets it is alone at work (L{Turns}), and what
+writes shares: a question that began before a truncation must not bring the old
+size back, nor one that began before a write the size before that.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import (
     BackendError,
     IOFailed,
+    NoSpace,
     NoSuchObject,
     Unreachable,
     Unsupported,
 )
 from pnfs.interfaces import IFileData
+from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import split
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.removals import Removals
+from pnfs.mds.turns import Turns
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec, objectName
 from pnfs.values import (
     Inode,
@@ -40,47 +44,17 @@ from pnfs.values import (
     WriteResult,
 )
 
-REMOVAL_RETRY_SECONDS = 5.0
-_REMOVALS_AT_ONCE = 16
-
-_log = Logger()
-
-
-class _Turns:
-    """
-    One after the other, per key.
-    """
-
-    def __init__(self) -> None:
-        self._queues: dict[Any, list[Deferred[None]]] = {}
-
-    async def take(self, key: Any) -> None:
-        """
-        Wait for a turn; L{give} it back.
-        """
-        queue = self._queues.get(key)
-        if queue is None:
-            self._queues[key] = []
-            return
-        waiter: Deferred[None] = Deferred()
-        queue.append(waiter)
-        await waiter
-
-    def give(self, key: Any) -> None:
-        """
-        The next one's turn.
-        """
-        queue = self._queues[key]
-        if queue:
-            queue.pop(0).callback(None)
-        else:
-            del self._queues[key]
+_MINTED = 65536
+_UNHEARD = bytes(8)
+"""The verifier of a data server that has not told one yet."""
 
 
 @implementer(IFileData)
 class DataFiles:
     """
     L{IFileData} over the data servers of a site.
+
+    @ivar removals: data files being deleted in the background.
     """
 
     def __init__(
@@ -92,16 +66,13 @@ class DataFiles:
     ) -> None:
         self._servers = servers
         self._capabilities = capabilities
-        self._clock = clock
         self._wallTime = wallTime
-        self._turns = _Turns()
-        self._refreshing: dict[bytes, list[Deferred[None]]] = {}
+        self._turns = Turns()
+        self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self._ragged: set[tuple[int, bytes]] = set()
         self._sequence = 0
         self._minted: dict[tuple[bytes, int, int], bytes] = {}
-        self._removals: list[tuple[Any, Placement]] = []
-        self._removing = 0
-        self._retries: set[IDelayedCall] = set()
+        self.removals = Removals(self._on, clock)
 
     # -- handles -----------------------------------------------------------------
 
@@ -114,13 +85,10 @@ class DataFiles:
         if handle is None:
             rights = READ if iomode == IOMode.READ else READ | WRITE
             handle = self._capabilities.mint(rights, placement.epoch, placement.name)
-            if len(self._minted) >= 65536:
+            if len(self._minted) >= _MINTED:
                 self._minted.clear()
             self._minted[key] = handle
         return handle
-
-    def _backend(self, uuid: bytes) -> Any:
-        return self._servers.byUUID(uuid).backend
 
     async def _on(self, uuid: bytes, call: Callable[[Any], Any]) -> Any:
         """
@@ -135,17 +103,44 @@ class DataFiles:
             self._servers.down(uuid, error)
             raise
 
+    async def _onFile(self, uuid: bytes, call: Callable[[Any], Any]) -> Any:
+        """
+        As L{_on}, with a data file that must be there: that it is not does not
+        mean that the file is gone.
+        """
+        try:
+            return await self._on(uuid, call)
+        except NoSuchObject as error:
+            raise IOFailed(
+                f"data file {error} is missing at data server {uuid.hex()}"
+            ) from error
+
+    async def _onAll(self, placement: Placement, call: Callable[[Any], Any]) -> None:
+        """
+        As L{_onFile}, at all data servers of a file, or at none if one of them
+        does not answer.
+        """
+        for uuid in placement.dataServers:
+            member = self._servers.byUUID(uuid)
+            if not member.up:
+                raise Unreachable(f"data server {member.config.name} does not answer")
+        await gather([self._onFile(uuid, call) for uuid in placement.dataServers])
+
     # -- making ------------------------------------------------------------------
 
     async def ensure(self, export: Any, inode: Inode) -> Placement:
         """
         See L{IFileData.ensure}.
         """
+        placement = await self._place(export, inode)
+        if (export.id, inode.handle) in self._ragged:
+            await self.refresh(export, inode)
+        return placement
+
+    async def _place(self, export: Any, inode: Inode) -> Placement:
         if inode.hasPlacement:
             placement = await export.backend.loadPlacement(inode)
             if placement is not None:
-                if (export.id, inode.handle) in self._ragged:
-                    await self.refresh(export, inode)
                 return placement  # type: ignore[no-any-return]
         key = (export.id, inode.handle)
         await self._turns.take(key)
@@ -158,42 +153,85 @@ class DataFiles:
             self._turns.give(key)
 
     async def _make(self, export: Any, inode: Inode) -> Placement:
+        """
+        Make the data files, elsewhere if a data server is full or falls silent.
+        """
         name = objectName(export.id, inode.handle)
-        path = export.backend.pathOf(inode)
+        full: set[bytes] = set()
+        made: set[bytes] = set()
         while True:
-            servers = self._servers.usable(export.dataServers)
-            if not servers:
-                raise Unreachable("no data server answers")
-            self._sequence += 1
-            try:
-                placement = _driverOf(export).place(
-                    PlaceRequest(
-                        stripeUnit=export.stripeUnit,
-                        stripeCount=min(export.stripeCount, len(servers)),
-                        mirrors=export.mirrors,
-                        name=name,
-                        sequence=self._sequence,
-                        path=path,
-                    ),
-                    servers,
-                )
-            except ValueError as error:
-                raise Unreachable(str(error)) from None
+            placement = self._choose(export, inode, name, full)
             outcomes = await gatherOutcomes(
                 [
                     self._on(uuid, lambda ds: self._createOne(ds, inode, placement))
                     for uuid in placement.dataServers
                 ]
             )
-            failures = [o for o in outcomes if isinstance(o, Exception)]
-            if not failures:
+            problem = None
+            for uuid, outcome in zip(placement.dataServers, outcomes):
+                if isinstance(outcome, NoSpace):
+                    full.add(uuid)
+                    made.add(uuid)
+                elif not isinstance(outcome, Exception):
+                    made.add(uuid)
+                    continue
+                elif not isinstance(outcome, Unreachable):
+                    raise outcome
+                problem = outcome
+            if problem is None:
                 break
-            for failure in failures:
-                if not isinstance(failure, Unreachable):
-                    raise failure
-            # Those that did not answer are out now: place it elsewhere.
+        # What was made before the choice fell on others. A crash here leaves an
+        # empty data file.
+        left = made.difference(placement.dataServers)
+        if left:
+            await gatherOutcomes(
+                [self._on(uuid, lambda ds: ds.remove(name)) for uuid in left]
+            )
         await export.backend.storePlacement(inode, placement)
-        return placement  # type: ignore[no-any-return]
+        return placement
+
+    def _choose(
+        self, export: Any, inode: Inode, name: bytes, full: set[bytes]
+    ) -> Placement:
+        """
+        Have the driver place a file.
+
+        @raise Unreachable: it would work if data servers answered that do not.
+        @raise NoSpace: it would not work even then.
+        """
+        driver = _driverOf(export)
+        reason = ""
+        known = [
+            server
+            for server in self._servers.named(export.dataServers)
+            if server.uuid not in full
+        ]
+        usable = [server for server in known if server.available]
+        self._sequence += 1
+        for servers in (usable, known):
+            if not servers:
+                continue
+            try:
+                placement: Placement = driver.place(
+                    PlaceRequest(
+                        stripeUnit=export.stripeUnit,
+                        stripeCount=min(export.stripeCount, len(servers)),
+                        mirrors=export.mirrors,
+                        name=name,
+                        sequence=self._sequence,
+                        path=export.backend.pathOf(inode),
+                    ),
+                    servers,
+                )
+            except ValueError as error:
+                reason = str(error)
+                continue
+            if servers is usable:
+                return placement
+            raise Unreachable("data servers needed for a new file do not answer")
+        if self._servers.unknown(export.dataServers):
+            raise Unreachable("data servers have never answered yet")
+        raise NoSpace(reason or "every data server is full")
 
     async def _createOne(self, ds: Any, inode: Inode, placement: Placement) -> None:
         await ds.create(
@@ -208,7 +246,7 @@ class DataFiles:
         """
         See L{IFileData.refresh}.
         """
-        key = inode.handle
+        key = (export.id, inode.handle)
         waiting = self._refreshing.get(key)
         if waiting is not None:
             # The round under way may have asked before the last write was done:
@@ -247,13 +285,12 @@ class DataFiles:
                 return
             found = await self._askAll(placement)
             size = max(inode.size, max(a.size for a in found.values()))
+            short = [uuid for uuid, a in found.items() if a.size < size]
             await gather(
                 [
-                    self._on(uuid, lambda ds: ds.extend(placement.name, size))
-                    for uuid, attributes in found.items()
-                    if attributes.size < size
+                    self._onFile(uuid, lambda ds: ds.extend(placement.name, size))
+                    for uuid in short
                 ]
-                or [_nothing()]
             )
             used = sum(
                 max(found[ds].used for ds in column if ds in found)
@@ -263,7 +300,8 @@ class DataFiles:
             await export.backend.storeDataAttributes(
                 inode, size, used, max(mtime, inode.mtime), None
             )
-            self._ragged.discard(key)
+            if len(found) == len(placement.dataServers):
+                self._ragged.discard(key)
         finally:
             self._turns.give(key)
 
@@ -273,7 +311,10 @@ class DataFiles:
         """
         uuids = placement.dataServers
         outcomes = await gatherOutcomes(
-            [self._on(uuid, lambda ds: ds.getattr(placement.name)) for uuid in uuids]
+            [
+                self._onFile(uuid, lambda ds: ds.getattr(placement.name))
+                for uuid in uuids
+            ]
         )
         found = {}
         failures = {}
@@ -299,12 +340,10 @@ class DataFiles:
             placement = await export.backend.loadPlacement(inode)
             if placement is not None:
                 changes = SetAttributes(size=size)
-                await gather(
-                    [
-                        self._on(uuid, lambda ds: ds.setattr(placement.name, changes))
-                        for uuid in placement.dataServers
-                    ]
+                await self._onAll(
+                    placement, lambda ds: ds.setattr(placement.name, changes)
                 )
+                self._ragged.discard(key)
             await export.backend.setattr(inode, SetAttributes(size=size))
         finally:
             self._turns.give(key)
@@ -313,15 +352,34 @@ class DataFiles:
         """
         See L{IFileData.applyOwner}.
         """
-        placement = await export.backend.loadPlacement(inode)
-        if placement is not None:
-            changes = SetAttributes(mode=inode.mode, uid=inode.uid, gid=inode.gid)
-            await gather(
-                [
-                    self._on(uuid, lambda ds: ds.setattr(placement.name, changes))
-                    for uuid in placement.dataServers
-                ]
-            )
+        await self._apply(
+            export,
+            inode,
+            lambda: SetAttributes(mode=inode.mode, uid=inode.uid, gid=inode.gid),
+        )
+
+    async def applyTimes(self, export: Any, inode: Inode) -> None:
+        """
+        See L{IFileData.applyTimes}.
+        """
+        await self._apply(export, inode, lambda: SetAttributes(mtime=inode.mtime))
+
+    async def _apply(
+        self, export: Any, inode: Inode, changes: Callable[[], SetAttributes]
+    ) -> None:
+        """
+        @param changes: asked when it is our turn: of two that change something the
+            later one must win.
+        """
+        key = (export.id, inode.handle)
+        await self._turns.take(key)
+        try:
+            placement = await export.backend.loadPlacement(inode)
+            if placement is not None:
+                now = changes()
+                await self._onAll(placement, lambda ds: ds.setattr(placement.name, now))
+        finally:
+            self._turns.give(key)
 
     async def fence(self, export: Any, inode: Inode) -> None:
         """
@@ -376,12 +434,12 @@ class DataFiles:
         """
         mirrors = placement.columns[column]
         problem: Exception = Unreachable("no data server answers")
-        for uuid in sorted(mirrors, key=lambda u: not self._servers.byUUID(u).up):
+        for uuid in readOrder(mirrors, [u for u in mirrors if not self._servers.up(u)]):
             try:
-                result = await self._on(
+                result = await self._onFile(
                     uuid, lambda ds: ds.read(placement.name, offset, count)
                 )
-            except (Unreachable, IOFailed, NoSuchObject) as error:
+            except (Unreachable, IOFailed) as error:
                 problem = error
                 continue
             pieces = list(result.pieces)
@@ -396,7 +454,24 @@ class DataFiles:
         """
         See L{IFileData.write}.
         """
-        placement = await self.ensure(export, inode)
+        placement = await self._place(export, inode)
+        key = (export.id, inode.handle)
+        await self._turns.share(key)
+        try:
+            return await self._write(export, inode, placement, offset, data, stable)
+        finally:
+            self._turns.unshare(key)
+
+    async def _write(
+        self,
+        export: Any,
+        inode: Inode,
+        placement: Placement,
+        offset: int,
+        data: memoryview,
+        stable: int,
+    ) -> WriteResult:
+        name = placement.name
         ranges = list(
             split(offset, len(data), placement.stripeUnit, len(placement.columns))
         )
@@ -404,11 +479,14 @@ class DataFiles:
         for column, start, length in ranges:
             part = data[start - offset : start - offset + length]
             for uuid in placement.columns[column]:
-                writes.append(
-                    self._on(uuid, _writer(placement.name, start, part, stable))
-                )
-        results = await gather(writes) if writes else []
-        done, committed = self._written(placement, ranges, results)
+                writes.append(self._onFile(uuid, _writer(name, start, part, stable)))
+        # The verifier of the whole must be that which COMMIT will tell.
+        heard = {uuid for column, _, _ in ranges for uuid in placement.columns[column]}
+        for uuid in placement.dataServers:
+            if uuid not in heard and self._verifierOf(uuid) == _UNHEARD:
+                writes.append(self._onFile(uuid, lambda ds: ds.commit(name, 0, 0)))
+        outcomes = await gatherOutcomes(writes)
+        done, committed, told = self._written(placement, ranges, outcomes)
         end = offset + done
         grows = done and end > inode.size
         if grows and len(placement.columns) > 1:
@@ -417,40 +495,63 @@ class DataFiles:
             await export.backend.storeDataAttributes(
                 inode,
                 max(inode.size, end),
-                max(inode.used, inode.used + (end - inode.size) if grows else 0),
+                inode.used + (end - inode.size if grows else 0),
                 self._wallTime(),
                 None,
             )
-        return WriteResult(done, committed, self._verifier(placement))
+        return WriteResult(done, committed, self._combined(placement, told))
 
     def _written(
-        self, placement: Placement, ranges: list[Any], results: list[Any]
-    ) -> tuple[int, int]:
+        self,
+        placement: Placement,
+        ranges: Sequence[tuple[int, int, int]],
+        outcomes: Sequence[Any],
+    ) -> tuple[int, int, dict[bytes, bytes]]:
         """
-        How far everything is written from the start on, and how durably.
+        How far everything is written from the start on, how durably, and the
+        verifiers it was written under.
+
+        @raise BackendError: not even the first byte is.
         """
         done = 0
         committed = int(Stable.FILE_SYNC)
+        told: dict[bytes, bytes] = {}
         index = 0
         whole = True
         for column, _, length in ranges:
-            mirrors = len(placement.columns[column])
-            some = results[index : index + mirrors]
-            index += mirrors
-            committed = min([committed, *(r.committed for r in some)])
-            count = min(r.count for r in some)
-            if whole:
-                done += count
-                whole = count == length
-        return done, committed
+            mirrors = placement.columns[column]
+            some = outcomes[index : index + len(mirrors)]
+            index += len(mirrors)
+            failures = [o for o in some if isinstance(o, Exception)]
+            for failure in failures:
+                if not done or not isinstance(failure, BackendError):
+                    raise failure
+            if failures or not whole:
+                break
+            for uuid, result in zip(mirrors, some):
+                committed = min(committed, result.committed)
+                before = told.setdefault(uuid, result.verifier)
+                if before != result.verifier:
+                    # It restarted in between: this must equal nothing later.
+                    told[uuid] = before + result.verifier
+            count = min(result.count for result in some)
+            done += count
+            whole = count == length
+        return done, committed, told
 
-    def _verifier(self, placement: Placement) -> bytes:
+    def _verifierOf(self, uuid: bytes) -> bytes:
+        return self._servers.byUUID(uuid).backend.verifier  # type: ignore[no-any-return]
+
+    def _combined(self, placement: Placement, told: Mapping[bytes, bytes]) -> bytes:
         """
-        Changes if that of any of the file's data servers does.
+        Changes if the verifier of any of the file's data servers does.
+
+        @param told: those that came with the results in question: what has been
+            heard since then may be that of a later start.
         """
         digest = blake2b(digest_size=8)
         for uuid in placement.dataServers:
-            digest.update(self._backend(uuid).verifier)
+            digest.update(told.get(uuid) or self._verifierOf(uuid))
         return digest.digest()
 
     async def commit(self, export: Any, inode: Inode, offset: int, count: int) -> bytes:
@@ -460,15 +561,16 @@ class DataFiles:
         placement = await export.backend.loadPlacement(inode)
         if placement is None:
             return bytes(8)
-        await gather(
+        uuids = placement.dataServers
+        verifiers = await gather(
             [
-                self._on(uuid, lambda ds: ds.commit(placement.name, 0, 0))
-                for uuid in placement.dataServers
+                self._onFile(uuid, lambda ds: ds.commit(placement.name, 0, 0))
+                for uuid in uuids
             ]
         )
         if (export.id, inode.handle) in self._ragged:
             await self.refresh(export, inode)
-        return self._verifier(placement)
+        return self._combined(placement, dict(zip(uuids, verifiers)))
 
     # -- removing ------------------------------------------------------------------
 
@@ -476,55 +578,13 @@ class DataFiles:
         """
         See L{IFileData.forget}.
         """
-        self._removals.append((export, placement))
-        self._removeSome()
-
-    def _removeSome(self) -> None:
-        while self._removals and self._removing < _REMOVALS_AT_ONCE:
-            export, placement = self._removals.pop()
-            self._removing += 1
-            running = Deferred.fromCoroutine(self._remove(export, placement))
-            running.addErrback(
-                lambda failure: _log.failure("removing data files failed", failure)
-            )
-            running.addBoth(lambda _: self._removed())
-
-    def _removed(self) -> None:
-        self._removing -= 1
-        self._removeSome()
-
-    async def _remove(self, export: Any, placement: Placement) -> None:
-        outcomes = await gatherOutcomes(
-            [
-                self._on(uuid, lambda ds: ds.remove(placement.name))
-                for uuid in placement.dataServers
-            ]
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, Exception) and not isinstance(outcome, NoSuchObject):
-                if not isinstance(outcome, BackendError):
-                    raise outcome
-                # It stays in the durable queue, and is tried again.
-                self._later(export, placement)
-                return
-        await export.backend.finishRemoval(placement, True)
-
-    def _later(self, export: Any, placement: Placement) -> None:
-        def again() -> None:
-            self._retries.discard(timer)
-            self.forget(export, placement)
-
-        timer = self._clock.callLater(REMOVAL_RETRY_SECONDS, again)
-        self._retries.add(timer)
+        self.removals.add(export, placement)
 
     def stop(self) -> None:
         """
-        What is not removed yet stays in the durable queue.
+        Remove nothing any more.
         """
-        self._removals.clear()
-        for timer in self._retries:
-            timer.cancel()
-        self._retries.clear()
+        self.removals.stop()
 
 
 def _driverOf(export: Any) -> Any:
@@ -539,9 +599,3 @@ def _driverOf(export: Any) -> Any:
 
 def _writer(name: bytes, offset: int, part: memoryview, stable: int) -> Any:
     return lambda ds: ds.write(name, offset, part, stable)
-
-
-async def _nothing() -> None:
-    """
-    An awaitable for when there is nothing to do.
-    """

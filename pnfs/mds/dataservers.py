@@ -17,7 +17,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from pnfs.backends.errors import BackendError, Unreachable
+from pnfs.backends.ds.remote import gatherOutcomes
+from pnfs.backends.errors import (
+    BackendError,
+    BadConfiguration,
+    NoSuchObject,
+    Unreachable,
+)
 from pnfs.config import DataServerConfig
 from pnfs.values import DataServer, FSStatistics
 
@@ -35,6 +41,7 @@ class Member:
     @ivar backend: L{pnfs.interfaces.IDataServerBackend} to reach it.
     @ivar uuid: 16 bytes; empty until it has answered for the first time ever.
     @ivar up: it answered when last asked.
+    @ivar problem: why not, as last told to the operator.
     @ivar space: as last told.
     @ivar fences: object name to epoch: to be done before anything else there.
     """
@@ -44,7 +51,7 @@ class Member:
         self.backend = backend
         self.uuid = uuid
         self.up = False
-        self.known = False
+        self.problem = ""
         self.space: Optional[FSStatistics] = None
         self.fences: dict[bytes, int] = {}
         self.probe: Optional[IDelayedCall] = None
@@ -96,11 +103,24 @@ class DataServers:
         self.onUp: Callable[[Member], None] = lambda member: None
 
     def _load(self) -> dict[str, Any]:
+        """
+        @raise BadConfiguration: the file is damaged.
+        """
         try:
             with open(self._file, encoding="utf-8") as stream:
-                return json.load(stream)  # type: ignore[no-any-return]
+                saved = json.load(stream)
+            for record in saved.values():
+                bytes.fromhex(record["uuid"])
+                for epoch in record["fences"].values():
+                    int(epoch)
         except FileNotFoundError:
             return {}
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+            raise BadConfiguration(
+                f"{self._file}: is damaged: {error}; restore it, or remove it while "
+                "all data servers answer"
+            ) from None
+        return saved  # type: ignore[no-any-return]
 
     def save(self) -> None:
         """
@@ -139,9 +159,16 @@ class DataServers:
         """
         self._stopped = True
         for member in self.members:
+            member.up = False
             if member.probe is not None and member.probe.active():
                 member.probe.cancel()
-            await member.backend.stop()
+        # All at once: one that hangs costs its timeout.
+        outcomes = await gatherOutcomes(
+            [member.backend.stop() for member in self.members]
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                _log.info("a data server was left in disorder: {e}", e=outcome)
 
     def byUUID(self, uuid: bytes) -> Member:
         """
@@ -158,12 +185,25 @@ class DataServers:
         """
         return [self.byUUID(uuid).describe() for uuid in uuids]
 
-    def usable(self, names: Sequence[str]) -> list[DataServer]:
+    def named(self, names: Sequence[str]) -> list[DataServer]:
         """
-        Those of the named ones that answer, in the order of the names.
+        Those of the named ones that have ever answered, in the order of the names.
         """
-        byName = {m.config.name: m for m in self.members}
-        return [byName[n].describe() for n in names if n in byName and byName[n].up]
+        byName = {m.config.name: m for m in self.members if m.uuid}
+        return [byName[name].describe() for name in names if name in byName]
+
+    def unknown(self, names: Sequence[str]) -> bool:
+        """
+        Has one of these never answered yet?
+        """
+        return any(m.config.name in names and not m.uuid for m in self.members)
+
+    def up(self, uuid: bytes) -> bool:
+        """
+        Does it answer?
+        """
+        member = self._byUUID.get(uuid)
+        return member is not None and member.up
 
     def down(self, uuid: bytes, reason: Exception) -> None:
         """
@@ -171,11 +211,21 @@ class DataServers:
         """
         member = self._byUUID.get(uuid)
         if member is not None and member.up:
-            member.up = False
+            self._silent(member, reason)
+
+    def _silent(self, member: Member, reason: Exception) -> None:
+        """
+        Say so, but not again for the same reason.
+        """
+        member.up = False
+        problem = str(reason)
+        if problem != member.problem:
+            member.problem = problem
             _log.warn(
-                "data server {name} does not answer: {reason}",
+                "data server {name} ({address}) does not answer: {reason}",
                 name=member.config.name,
-                reason=reason,
+                address="{}:{}".format(*member.config.address),
+                reason=problem,
             )
 
     # -- probes ------------------------------------------------------------------
@@ -199,23 +249,14 @@ class DataServers:
             await member.backend.start()
             space = await member.backend.statfs()
             self._bind(member)
-            for name, epoch in list(member.fences.items()):
-                await self._fence(member, name, epoch)
+            await self._fencePending(member)
         except BackendError as error:
-            if member.up or not member.known:
-                _log.warn(
-                    "data server {name} ({address}) does not answer: {reason}",
-                    name=member.config.name,
-                    address="{}:{}".format(*member.config.address),
-                    reason=error,
-                )
-            member.up = False
-            member.known = True
+            self._silent(member, error)
             return
         member.space = space
-        member.known = True
-        if not member.up:
+        if not member.up and not self._stopped:
             member.up = True
+            member.problem = ""
             _log.info(
                 "data server {name} answers, {uuid}",
                 name=member.config.name,
@@ -243,25 +284,49 @@ class DataServers:
 
     # -- fences ------------------------------------------------------------------
 
+    async def _fencePending(self, member: Member) -> None:
+        """
+        Do what had to wait, before anything else is done there.
+
+        @raise Unreachable: it does not answer.
+        """
+        done: dict[bytes, int] = {}
+        try:
+            # Others may be added meanwhile: until none is left.
+            while todo := [i for i in member.fences.items() if done.get(i[0]) != i[1]]:
+                for name, epoch in todo:
+                    await self._fence(member, name, epoch)
+                    done[name] = epoch
+        finally:
+            for name, epoch in done.items():
+                if member.fences.get(name) == epoch:
+                    del member.fences[name]
+            if done:
+                self.save()
+
     async def _fence(self, member: Member, name: bytes, epoch: int) -> None:
         try:
             await member.backend.fence(name, epoch)
+        except NoSuchObject:
+            # Nothing is there that could be written to.
+            pass
         except Unreachable:
             raise
         except BackendError as error:
-            _log.warn("{name} cannot be fenced: {reason}", name=name, reason=error)
-        if member.fences.get(name) == epoch:
-            del member.fences[name]
-            self.save()
+            raise Unreachable(f"cannot fence {name.decode()}: {error}") from error
 
     async def fence(self, uuid: bytes, name: bytes, epoch: int) -> None:
         """
         Fence an object now, or as soon as its data server answers.
+
+        @raise Unreachable: no data server of that identity is configured.
         """
         member = self.byUUID(uuid)
-        try:
-            await member.backend.fence(name, epoch)
-        except Unreachable as error:
-            self.down(uuid, error)
-            member.fences[name] = max(epoch, member.fences.get(name, 0))
-            self.save()
+        if member.up:
+            try:
+                await self._fence(member, name, epoch)
+                return
+            except Unreachable as error:
+                self.down(uuid, error)
+        member.fences[name] = max(epoch, member.fences.get(name, 0))
+        self.save()

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from pnfs.backends.ds.controlled import ControlledDataServerBackend
 from pnfs.backends.metadata.recovery import FileRecoveryStore
+from pnfs.backends.errors import BadConfiguration
 from pnfs.callbacks.channel import BackChannels
 from pnfs.callbacks.ops import cbLayoutRecallFile
 from pnfs.callbacks.recall import LayoutRecaller
@@ -117,7 +118,9 @@ class MetadataServerService(NFSService):
         entropy: Callable[[int], bytes],
         wallTime: Callable[[], int],
     ) -> None:
-        super().__init__(reactor, config.listen, config.metrics, config.limits)
+        super().__init__(
+            reactor, config.listen, config.metrics, config.limits, config.file
+        )
         self._config = config
         self._entropy = entropy
         self._wallTime = wallTime
@@ -125,6 +128,7 @@ class MetadataServerService(NFSService):
         self._sweep: Any = None
         self._servers: Any = None
         self._data: Any = None
+        self.context: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
         """
@@ -232,7 +236,9 @@ class MetadataServerService(NFSService):
         """
         folder = os.path.join(self._config.state, f"export-{exportId(config.path):08x}")
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        backend = loadDriver(
+        backend = self._load(
+            "metadata",
+            config,
             Kind.METADATA,
             config.metadata,
             config,
@@ -242,9 +248,12 @@ class MetadataServerService(NFSService):
             self._entropy,
             partial(deferToThreadPool, self.reactor, self.reactor.getThreadPool()),
         )
-        await backend.start()
+        driver = self._load("layout", config, Kind.LAYOUT, config.layout)
+        try:
+            await backend.start()
+        except BadConfiguration as error:
+            raise self._refused("root", config, error) from None
         self._backends.append(backend)
-        driver = loadDriver(Kind.LAYOUT, config.layout)
         return Export(
             config.path,
             backend,
@@ -258,6 +267,20 @@ class MetadataServerService(NFSService):
             dataServers=config.dataServers,
             space=lambda: self._space(config),
         )
+
+    def _refused(
+        self, key: str, config: ExportConfig, error: Exception
+    ) -> BadConfiguration:
+        return BadConfiguration(f"{self._file}: export.{key} of {config.path}: {error}")
+
+    def _load(self, key: str, config: ExportConfig, kind: Kind, *args: Any) -> Any:
+        """
+        As L{loadDriver}; what is wrong is said of a key of an export.
+        """
+        try:
+            return loadDriver(kind, *args)
+        except BadConfiguration as error:
+            raise self._refused(key, config, error) from None
 
     def _space(self, config: ExportConfig) -> FSStatistics | None:
         """
@@ -283,6 +306,7 @@ class MetadataServerService(NFSService):
             self._sweep.stop()
         if self._data is not None:
             self._data.stop()
+        if self.context is not None:
             self.context.recaller.stop()
         if self._servers is not None:
             await self._servers.stop()

@@ -15,7 +15,7 @@ from pnfs.mds.service import MetadataServerService
 from pnfs.server import options
 
 
-class Options(usage.Options):  # type: ignore[misc]
+class Options(usage.Options):
     """
     Options of C{twistd pnfs-mds}; all but C{--config} override the file.
     """

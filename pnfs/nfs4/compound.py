@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Coroutine, Mapping
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from pnfs.nfs4.context import CompoundContext, Replay, ServerContext
@@ -39,6 +40,7 @@ _packTwo = struct.Struct(">II").pack
 
 _OK = int(nfsstat4.NFS4_OK)
 _BADXDR = int(nfsstat4.NFS4ERR_BADXDR)
+_DELAY = int(nfsstat4.NFS4ERR_DELAY)
 _SERVERFAULT = int(nfsstat4.NFS4ERR_SERVERFAULT)
 
 
@@ -50,6 +52,9 @@ def _statusOf(error: Exception, name: str) -> tuple[int, bytes]:
         return error.status, error.body
     if isinstance(error, (XDRError, struct.error)):
         return _BADXDR, b""
+    if isinstance(error, CancelledError):
+        # The server is stopping and could not wait any longer.
+        return _DELAY, b""
     status = statusOf(error)
     if status is None:
         _log.failure("{operation} failed", operation=name)
@@ -90,19 +95,23 @@ class CompoundServer:
         NFSPROC4_COMPOUND.
 
         @return: a coroutine of the pieces of C{COMPOUND4res}.
+        @raise XDRError: it is too short for one.
         """
         start = pos
         tag = b""
-        tagLength, minor, count = _unpackHeader(buf, pos)
-        pos += 12
-        if tagLength:
-            if tagLength > TAG_LIMIT:
-                raise XDRError("tag")
-            pos = start + 4
-            tag = bytes(buf[pos : pos + tagLength])
-            pos += tagLength + (-tagLength & 3)
-            minor, count = _unpackTwo(buf, pos)
-            pos += 8
+        try:
+            tagLength, minor, count = _unpackHeader(buf, pos)
+            pos += 12
+            if tagLength:
+                if tagLength > TAG_LIMIT:
+                    raise XDRError("tag")
+                pos = start + 4
+                tag = bytes(buf[pos : pos + tagLength])
+                pos += tagLength + (-tagLength & 3)
+                minor, count = _unpackTwo(buf, pos)
+                pos += 8
+        except struct.error:
+            raise XDRError("truncated COMPOUND") from None
         return self._serve(call, buf, pos, tag, minor, count, start)
 
     async def _serve(
@@ -160,7 +169,7 @@ class CompoundServer:
                 after = operation.run(ctx, buf, pos + 4)
                 if after.__class__ is not int:
                     after = await after  # type: ignore[misc]
-                pos = after  # type: ignore[assignment]
+                pos = after
                 for piece in out[mark:]:
                     size += len(piece)
                 if size > ctx.limitBytes:
@@ -177,8 +186,9 @@ class CompoundServer:
                     if piece.__class__ not in (bytes, memoryview):
                         piece.release()  # type: ignore[union-attr]
                 del out[mark:]
-                if number == OP_ILLEGAL:
-                    status = nfsstat4.NFS4ERR_OP_ILLEGAL
+                if operation is None and status == _BADXDR:
+                    # Not even its number was there.
+                    number = OP_ILLEGAL
                 out.append(_packTwo(number, status) + body)
                 key = (number, int(status))
                 server.failed[key] = server.failed.get(key, 0) + 1

@@ -45,11 +45,45 @@ def sizeAttribute(size: int) -> tuple[int, bytes]:
     return (4, struct.pack(">Q", size))
 
 
+def ownerAttribute(uid: int) -> tuple[int, bytes]:
+    """
+    C{owner} as a decimal number, for L{fattr}.
+    """
+    return (36, opaque(b"%d" % uid))
+
+
+def groupAttribute(gid: int) -> tuple[int, bytes]:
+    """
+    C{owner_group} as a decimal number, for L{fattr}.
+    """
+    return (37, opaque(b"%d" % gid))
+
+
 def ownerAttributes(uid: int, gid: int) -> list[tuple[int, bytes]]:
     """
-    C{owner} and C{owner_group} as decimal numbers, for L{fattr}.
+    C{owner} and C{owner_group} for L{fattr}.
     """
-    return [(36, opaque(b"%d" % uid)), (37, opaque(b"%d" % gid))]
+    return [ownerAttribute(uid), groupAttribute(gid)]
+
+
+def _settime(nanoseconds: int | None) -> bytes:
+    if nanoseconds is None:
+        return _u32(0)
+    return struct.pack(">IqI", 1, *divmod(nanoseconds, 1_000_000_000))
+
+
+def accessTimeAttribute(nanoseconds: int | None) -> tuple[int, bytes]:
+    """
+    C{time_access_set} for L{fattr}; None: the server's time.
+    """
+    return (48, _settime(nanoseconds))
+
+
+def modifyTimeAttribute(nanoseconds: int | None) -> tuple[int, bytes]:
+    """
+    C{time_modify_set} for L{fattr}; None: the server's time.
+    """
+    return (54, _settime(nanoseconds))
 
 
 def putfh(fh: bytes) -> bytes:

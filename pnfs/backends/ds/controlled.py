@@ -6,6 +6,7 @@ under control handles (L{pnfs.nfs4.dsops.control}).
 
 from __future__ import annotations
 
+import re
 from typing import Any, Optional, Sequence
 
 from zope.interface import implementer
@@ -18,6 +19,7 @@ from pnfs.nfs4 import requests
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import nfsstat4
 from pnfs.values import (
+    NOW,
     FSStatistics,
     ObjectAttributes,
     ReadResult,
@@ -32,13 +34,20 @@ _EPOCH_XATTR = b"pnfs.epoch"
 _EXTEND_XATTR = b"pnfs.extend"
 
 
+def _time(nanoseconds: int) -> Optional[int]:
+    return None if nanoseconds == NOW else nanoseconds
+
+
+_NAME = re.compile(rb"(?:[0-9a-f]{2}){1,40}")
+"""Names of objects: bytes in hex, so that a capability has room for them."""
+
+
 @implementer(IDataServerBackend)
 class ControlledDataServerBackend:
     """
     Objects of a remote data server that takes our control handles.
 
     @ivar verifier: the last write verifier heard of; zeros before that.
-    @ivar uuid: the data server's identity; empty until it has answered once.
     """
 
     def __init__(self, client: Any, capabilities: Any) -> None:
@@ -50,7 +59,18 @@ class ControlledDataServerBackend:
         self._capabilities = capabilities
         self._root = requests.putfh(capabilities.mint(CONTROL, 0, b""))
         self.verifier = bytes(8)
-        self.uuid = b""
+
+    @property
+    def uuid(self) -> bytes:
+        """
+        The identity of whoever answers there now: another one as soon as another
+        data server does. Empty if it is none of ours, or none has answered yet.
+        """
+        try:
+            uuid = bytes.fromhex(self._client.serverOwner.decode("ascii"))
+        except ValueError:
+            return b""
+        return uuid if len(uuid) == 16 else b""
 
     @translating
     async def start(self) -> None:
@@ -58,12 +78,10 @@ class ControlledDataServerBackend:
         Connect. @raise errors.Unreachable: it does not answer.
         """
         await self._client.connect()
-        try:
-            self.uuid = bytes.fromhex(self._client.serverOwner.decode("ascii"))
-        except ValueError:
+        if not self.uuid:
             raise errors.IOFailed(
                 f"not a data server of ours: its identity is {self._client.serverOwner!r}"
-            ) from None
+            )
 
     async def stop(self) -> None:
         """
@@ -92,6 +110,11 @@ class ControlledDataServerBackend:
         return None
 
     def _object(self, name: bytes) -> bytes:
+        """
+        @raise errors.NoSuchObject: nothing can be called that.
+        """
+        if not _NAME.fullmatch(name):
+            raise errors.NoSuchObject(repr(name))
         return requests.putfh(self._capabilities.mint(CONTROL, 0, name))
 
     async def _do(
@@ -138,7 +161,8 @@ class ControlledDataServerBackend:
         """
         attributes = [
             requests.modeAttribute(mode),
-            *requests.ownerAttributes(uid, gid),
+            requests.ownerAttribute(uid),
+            requests.groupAttribute(gid),
         ]
         await self._do(
             self._root,
@@ -154,22 +178,28 @@ class ControlledDataServerBackend:
         """
         REMOVE.
         """
+        if not _NAME.fullmatch(name):
+            raise errors.NoSuchObject(repr(name))
         await self._do(self._root, [requests.remove(name)], 28, cache=True)
 
     @translating
     async def setattr(self, name: bytes, changes: SetAttributes) -> None:
         """
-        SETATTR of size, mode and owner.
+        SETATTR of size, mode, owner and times.
         """
         values = []
         if changes.size is not None:
             values.append(requests.sizeAttribute(changes.size))
         if changes.mode is not None:
             values.append(requests.modeAttribute(changes.mode))
-        if changes.uid is not None and changes.gid is not None:
-            values += requests.ownerAttributes(changes.uid, changes.gid)
-        elif changes.uid is not None or changes.gid is not None:
-            raise errors.InvalidArgument("owner and group go together")
+        if changes.uid is not None:
+            values.append(requests.ownerAttribute(changes.uid))
+        if changes.gid is not None:
+            values.append(requests.groupAttribute(changes.gid))
+        if changes.atime is not None:
+            values.append(requests.accessTimeAttribute(_time(changes.atime)))
+        if changes.mtime is not None:
+            values.append(requests.modifyTimeAttribute(_time(changes.mtime)))
         await self._do(
             self._object(name),
             [requests.setattr_(values, requests.ANONYMOUS)],

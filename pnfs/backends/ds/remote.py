@@ -6,7 +6,8 @@ no larger than the session takes.
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Sequence
+from functools import wraps
+from typing import Any, Awaitable, Callable, Coroutine, ParamSpec, Sequence, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -16,11 +17,16 @@ from pnfs.nfs4.status import nfsstat4
 from pnfs.rpc.errors import CallFailed
 from pnfs.xdr.errors import XDRError
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 _ERRORS: dict[int, type[errors.BackendError]] = {
     nfsstat4.NFS4ERR_NOENT: errors.NoSuchObject,
     nfsstat4.NFS4ERR_STALE: errors.NoSuchObject,
     nfsstat4.NFS4ERR_BADHANDLE: errors.NoSuchObject,
     nfsstat4.NFS4ERR_EXIST: errors.NameExists,
+    nfsstat4.NFS4ERR_BADNAME: errors.InvalidName,
+    nfsstat4.NFS4ERR_INVAL: errors.InvalidArgument,
     nfsstat4.NFS4ERR_NOSPC: errors.NoSpace,
     nfsstat4.NFS4ERR_DQUOT: errors.QuotaExceeded,
     nfsstat4.NFS4ERR_FBIG: errors.TooBig,
@@ -69,6 +75,8 @@ async def gatherOutcomes(calls: Sequence[Awaitable[Any]]) -> list[Any]:
     """
     As L{gather}, but an exception stands in the list for what failed.
     """
+    if len(calls) == 1:
+        return [await _outcome(calls[0])]
     running = [Deferred.fromCoroutine(_outcome(call)) for call in calls]
     return [result for _, result in await DeferredList(running)]
 
@@ -81,18 +89,17 @@ async def _outcome(call: Awaitable[Any]) -> Any:
 
 
 def translating(
-    function: Callable[..., Awaitable[Any]],
-) -> Callable[..., Awaitable[Any]]:
+    function: Callable[_P, Coroutine[Any, Any, _T]],
+) -> Callable[_P, Coroutine[Any, Any, _T]]:
     """
     Decorate a coroutine method so that it raises L{errors.BackendError}s.
     """
 
-    async def translated(*args: Any, **kwargs: Any) -> Any:
+    @wraps(function)
+    async def translated(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return await function(*args, **kwargs)
         except (OperationFailed, CallFailed, XDRError) as error:
             raise backendError(error) from error
 
-    translated.__name__ = function.__name__
-    translated.__doc__ = function.__doc__
     return translated

@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional
 
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import encodeBitmap, fattr4
-from pnfs.values import FSStatistics, FileType, ObjectAttributes, SetAttributes
+from pnfs.values import NOW, FSStatistics, FileType, ObjectAttributes, SetAttributes
 from pnfs.xdr.codec import PAD
 from pnfs.xdr.errors import XDRError
 
@@ -39,6 +39,7 @@ _u32 = struct.Struct(">I").pack
 _u64 = struct.Struct(">Q").pack
 _time = struct.Struct(">qI").pack
 _NANO = 1_000_000_000
+_U32_MAX = 0xFFFFFFFF
 
 
 def string(value: int) -> bytes:
@@ -153,18 +154,22 @@ def decodeAttributes(attributes: fattr4) -> SetAttributes:
             elif bit in (OWNER, OWNER_GROUP):
                 (length,) = struct.unpack_from(">I", buf, pos)
                 text = buf[pos + 4 : pos + 4 + length]
-                if not text.isdigit() or int(text) > 0xFFFFFFFF:
+                if not (text.isdigit() and len(text) <= 10 and int(text) <= _U32_MAX):
                     raise NFSError(nfsstat4.NFS4ERR_BADOWNER)
                 fields["uid" if bit == OWNER else "gid"] = int(text)
                 pos += 4 + length + (-length & 3)
             elif bit in (TIME_ACCESS_SET, TIME_MODIFY_SET):
                 name = "atime" if bit == TIME_ACCESS_SET else "mtime"
                 (how,) = struct.unpack_from(">I", buf, pos)
-                if how != 1:
+                pos += 4
+                if how == 0:
+                    fields[name] = NOW
+                    continue
+                seconds, nanoseconds = struct.unpack_from(">qI", buf, pos)
+                if how != 1 or nanoseconds >= _NANO:
                     raise NFSError(nfsstat4.NFS4ERR_INVAL)
-                seconds, nanoseconds = struct.unpack_from(">qI", buf, pos + 4)
                 fields[name] = seconds * _NANO + nanoseconds
-                pos += 16
+                pos += 12
             else:
                 raise NFSError(nfsstat4.NFS4ERR_INVAL)
     except struct.error:

@@ -39,7 +39,7 @@ def putfh(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     Make a capability the current filehandle.
     """
-    (length,) = _length(buf, pos)
+    length: int = _length(buf, pos)[0]
     pos += 4
     end = pos + length
     if length > NFS4_FHSIZE or end > len(buf):

@@ -68,7 +68,12 @@ _ERRORS = frozenset(
     {
         nfsstat4.NFS4ERR_ACCESS,
         nfsstat4.NFS4ERR_BADXDR,
+        nfsstat4.NFS4ERR_ATTRNOTSUPP,
         nfsstat4.NFS4ERR_BADNAME,
+        nfsstat4.NFS4ERR_BADOWNER,
+        nfsstat4.NFS4ERR_DELAY,
+        nfsstat4.NFS4ERR_DQUOT,
+        nfsstat4.NFS4ERR_FBIG,
         nfsstat4.NFS4ERR_INVAL,
         nfsstat4.NFS4ERR_IO,
         nfsstat4.NFS4ERR_ISDIR,
@@ -289,7 +294,11 @@ _decodeReaddir = codecFor(READDIR4args).decode
 _entry = struct.Struct(">IQI").pack
 
 
-@hotOperation(26, "READDIR", errors=_ERRORS | {nfsstat4.NFS4ERR_NOT_SAME})
+@hotOperation(
+    26,
+    "READDIR",
+    errors=_ERRORS | {nfsstat4.NFS4ERR_NOT_SAME, nfsstat4.NFS4ERR_TOOSMALL},
+)
 async def readdir(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     Names of objects in order. The cookie verifier names the snapshot that a walk

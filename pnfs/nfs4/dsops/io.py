@@ -46,6 +46,12 @@ _IO_ERRORS = frozenset(
     }
 )
 
+_WRITE_ERRORS = _IO_ERRORS | {
+    nfsstat4.NFS4ERR_DQUOT,
+    nfsstat4.NFS4ERR_FBIG,
+    nfsstat4.NFS4ERR_NOSPC,
+}
+
 
 def _object(ctx: CompoundContext) -> bytes:
     capability = ctx.capability
@@ -99,7 +105,7 @@ def _finishRead(ctx: CompoundContext, result: ReadResult) -> None:
     pieces = result.pieces
     out = ctx.out
     if len(pieces) == 1 and pieces[0].__class__ is bytes and count <= 65536:
-        out.append(b"".join((head, pieces[0], PAD[count & 3])))  # type: ignore[arg-type]
+        out.append(b"".join((head, pieces[0], PAD[count & 3])))
         return
     out.append(head)
     out.extend(pieces)
@@ -107,7 +113,7 @@ def _finishRead(ctx: CompoundContext, result: ReadResult) -> None:
         out.append(PAD[count & 3])
 
 
-@hotOperation(38, "WRITE", errors=_IO_ERRORS | {nfsstat4.NFS4ERR_NOSPC}, modifies=True)
+@hotOperation(38, "WRITE", errors=_WRITE_ERRORS, modifies=True)
 def write(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Any]:
     """
     Write to an object. The data is a view of the request, not copied.

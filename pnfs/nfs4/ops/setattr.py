@@ -25,7 +25,7 @@ from pnfs.nfs4.status import NFSError, nfsstat4, statusOf
 from pnfs.nfs4.types import encodeBitmap, fattr4, stateid4
 from pnfs.state.errors import StateError
 from pnfs.state.opens import WRITE
-from pnfs.values import FileType, Inode, SetAttributes
+from pnfs.values import NOW, FileType, Inode, SetAttributes
 from pnfs.xdr.codec import codecFor
 from pnfs.xdr.errors import XDRError
 
@@ -106,6 +106,8 @@ async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> N
             None,
         ):
             await ctx.server.data.applyOwner(export, inode)
+        if inode.hasPlacement and changes.mtime not in (None, NOW):
+            await ctx.server.data.applyTimes(export, inode)
 
 
 def _requireTruncatable(ctx: CompoundContext, inode: Inode, stateid: bytes) -> None:

@@ -163,6 +163,12 @@ class FakeData:
         """
         self.calls.append(("applyOwner", inode.uid, inode.gid, inode.mode))
 
+    async def applyTimes(self, export: Any, inode: Inode) -> None:
+        """
+        Recorded.
+        """
+        self.calls.append(("applyTimes", inode.mtime))
+
     def forget(self, export: Any, placement: Placement) -> None:
         """
         Recorded.
