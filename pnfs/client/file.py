@@ -1,0 +1,555 @@
+# -*- test-case-name: tests.client.test_file -*-
+"""
+An open file: reading and writing at the data servers.
+
+Every range is cut into requests for one column each, which run at the same time;
+writes go to all mirrors of their column. What was written unstably is kept until
+COMMIT has told the verifier of the WRITEs, and written again if it tells another
+one, so a data server may restart at any time.
+
+A request that fails is tried under a new layout, and at last through the metadata
+server. Data servers that did not answer are not asked again for a while.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Awaitable, Callable, Optional
+
+import attrs
+from twisted.internet.defer import DeferredLock
+from twisted.internet.interfaces import IReactorTime
+
+from pnfs.backends.ds.remote import gather, gatherOutcomes
+from pnfs.backends.errors import IOFailed, Unreachable
+from pnfs.client.attributes import Attributes
+from pnfs.client.dataservers import Address, DataFile
+from pnfs.client.errors import FAILURES, STATE_LOST
+from pnfs.client.held import READ, RW, HeldLayout
+from pnfs.client.layout import Layout
+from pnfs.layouts.mirrors import readOrder
+from pnfs.nfs4 import requests
+from pnfs.nfs4.results import OperationFailed
+from pnfs.nfs4.status import NFSError, nfsstat4
+
+UNSTABLE_LIMIT = 64 << 20
+"""Bytes kept for COMMIT, after which it is sent."""
+
+_LAYOUTS_TRIED = 2
+_COMMITS_TRIED = 5
+
+
+@attrs.define(eq=False)
+class _Unstable:
+    """
+    Written, not committed yet.
+
+    @ivar copies: where, and with which verifier.
+    """
+
+    offset: int
+    data: memoryview
+    copies: tuple[tuple[DataFile, bytes], ...]
+
+
+class File:
+    """
+    An open regular file.
+
+    @ivar fh: its filehandle; stateid: of the OPEN.
+    @ivar size: as far as known, own writes included.
+    @ivar traffic: bytes (read, written) at each data server.
+    @ivar proxied: bytes (read, written) through the metadata server.
+    """
+
+    def __init__(
+        self,
+        mount: Any,
+        held: HeldLayout,
+        fh: bytes,
+        owner: bytes,
+        stateid: bytes,
+        share: int,
+        attributes: Attributes,
+    ) -> None:
+        """
+        @param mount: L{pnfs.client.mount.Mount}, whose C{open} makes files.
+        """
+        self._mount = mount
+        self.clock: IReactorTime = mount.clock
+        self._held = held
+        held.files.add(self)
+        self.fh = fh
+        self._owner = owner
+        self.stateid = stateid
+        self._share = share
+        self.attributes = attributes
+        self.size = attributes.size
+        self.traffic: dict[Address, tuple[int, int]] = {}
+        self.proxied = (0, 0)
+        self._mds: DataFile = mount.throughMDS(self)
+        self._unstable: list[_Unstable] = []
+        self._unstableBytes = 0
+        self._dirtyEnd = 0
+        self._committing = DeferredLock()
+        self._reopening = DeferredLock()
+        self._closed = False
+
+    @property
+    def ioBytes(self) -> int:
+        """
+        A good size for one request.
+        """
+        return self._mount.session.ioBytes  # type: ignore[no-any-return]
+
+    # -- reading -----------------------------------------------------------------
+
+    async def read(self, offset: int, count: int) -> memoryview:
+        """
+        Read up to C{count} bytes; fewer only at the end of the file. Holes read as
+        zeros.
+
+        @raise NFSError: @raise BackendError: it cannot be read.
+        """
+        if count <= 0:
+            return memoryview(b"")
+        parts = await self._readRange(offset, count, 0)
+        if len(parts) == 1:
+            return parts[0]
+        return memoryview(b"".join(parts))
+
+    async def _readRange(self, offset: int, count: int, tried: int) -> list[memoryview]:
+        """
+        @return: the bytes in order; the first short part is the end.
+        """
+        layout = None
+        if tried < _LAYOUTS_TRIED:
+            layout = await self._held.acquire(READ, self)
+        if layout is None:
+            return await self._readThroughMDS(offset, count)
+        try:
+            if not layout.covers(offset, count):
+                return await self._readThroughMDS(offset, count)
+            pieces = layout.pieces(offset, count)
+            if len(pieces) == 1:
+                parts = [await self._readPiece(layout, *pieces[0])]
+            else:
+                parts = await gather(
+                    [self._readPiece(layout, *piece) for piece in pieces]
+                )
+        finally:
+            layout.release()
+        found: list[memoryview] = []
+        for (_, start, _, length), part in zip(pieces, parts):
+            if part is None:
+                again = await self._readRange(start, length, tried + 1)
+                found += again
+                got = sum(map(len, again))
+            else:
+                found.append(part)
+                got = len(part)
+            if got < length:
+                break
+        return found
+
+    async def _readPiece(
+        self, layout: Layout, column: int, offset: int, place: int, length: int
+    ) -> Optional[memoryview]:
+        """
+        Read from the best mirror that can be read.
+
+        @return: None if none can.
+        """
+        mirrors = layout.columns[column]
+        if len(mirrors) > 1:
+            mirrors = readOrder(mirrors, {each for each in mirrors if _suspected(each)})
+        for target in mirrors:
+            if _suspected(target):
+                continue
+            try:
+                view, eof = await target.read(place, length)
+                while len(view) < length and not eof:
+                    more, eof = await target.read(place + len(view), length - len(view))
+                    if not more and not eof:
+                        raise IOFailed("READ of nothing")
+                    view = memoryview(b"".join((view, more)))
+            except FAILURES as error:
+                self._failed(layout, target, offset, length, error, 25)
+                continue
+            self._count(target, len(view), 0)
+            if len(view) < length:
+                return await self._fill(view, offset, length)
+            return view
+        return None
+
+    async def _fill(self, view: memoryview, offset: int, length: int) -> memoryview:
+        """
+        A data file ends here. Does the file?
+        """
+        if offset + length > self.size:
+            await self.refresh()
+        wanted = min(length, self.size - offset)
+        if wanted <= len(view):
+            return view
+        return memoryview(b"".join((view, bytes(wanted - len(view)))))
+
+    async def refresh(self) -> None:
+        """
+        Ask for the attributes, size included.
+        """
+        self.attributes = await self._mount.attributesOf(self.fh)
+        self.size = max(self.attributes.size, self._dirtyEnd)
+
+    async def _readThroughMDS(self, offset: int, count: int) -> list[memoryview]:
+        found: list[memoryview] = []
+        most = self.ioBytes
+        while count:
+            part = min(count, most)
+            view, eof = await self._withStateid(lambda: self._mds.read(offset, part))
+            self.proxied = (self.proxied[0] + len(view), self.proxied[1])
+            found.append(view)
+            offset += len(view)
+            count -= len(view)
+            if eof or not view:
+                break
+        return found
+
+    # -- writing -----------------------------------------------------------------
+
+    async def write(self, offset: int, data: Any) -> None:
+        """
+        Write. The bytes may be kept for a while, and must not be changed until
+        L{flush}.
+
+        @param data: bytes, or a view of them.
+        @raise NFSError: @raise BackendError: it cannot be written.
+        """
+        view = memoryview(data)
+        if not view:
+            return
+        end = offset + len(view)
+        if end > self._dirtyEnd:
+            self._dirtyEnd = end
+        await self._writeRange(offset, view, 0)
+        if end > self.size:
+            self.size = end
+        if self._unstableBytes >= UNSTABLE_LIMIT:
+            await self.commit()
+
+    async def _writeRange(self, offset: int, view: memoryview, tried: int) -> None:
+        layout = None
+        if tried < _LAYOUTS_TRIED:
+            layout = await self._held.acquire(RW, self)
+        if layout is None:
+            await self._writeThroughMDS(offset, view)
+            return
+        try:
+            if not layout.covers(offset, len(view)):
+                await self._writeThroughMDS(offset, view)
+                return
+            pieces = layout.pieces(offset, len(view))
+            if len(pieces) == 1:
+                written = [await self._writePiece(layout, *pieces[0], view)]
+            else:
+                written = await gather(
+                    [
+                        self._writePiece(
+                            layout,
+                            *piece,
+                            view[piece[1] - offset : piece[1] - offset + piece[3]],
+                        )
+                        for piece in pieces
+                    ]
+                )
+        finally:
+            layout.release()
+        for (_, start, _, length), done in zip(pieces, written):
+            if not done:
+                part = view[start - offset : start - offset + length]
+                await self._writeRange(start, part, tried + 1)
+
+    async def _writePiece(
+        self,
+        layout: Layout,
+        column: int,
+        offset: int,
+        place: int,
+        length: int,
+        data: memoryview,
+    ) -> bool:
+        """
+        Write to all mirrors. @return: whether all have it.
+        """
+        mirrors = layout.columns[column]
+        for target in mirrors:
+            if _suspected(target):
+                return False
+        if len(mirrors) == 1:
+            (target,) = mirrors
+            try:
+                outcomes: list[Any] = [await target.write(place, data)]
+            except FAILURES as error:
+                outcomes = [error]
+        else:
+            outcomes = await gatherOutcomes(
+                [each.write(place, data) for each in mirrors]
+            )
+        copies = []
+        complete = True
+        for target, outcome in zip(mirrors, outcomes):
+            if isinstance(outcome, Exception):
+                if not isinstance(outcome, FAILURES):
+                    raise outcome
+                self._failed(layout, target, offset, length, outcome, 38)
+                complete = False
+                continue
+            self._count(target, 0, length)
+            if outcome is not None:
+                copies.append(
+                    (self._mds if layout.commitThroughMDS else target, outcome)
+                )
+        if complete:
+            self._held.wrote(offset + length)
+            self._keep(offset, data, copies)
+        return complete
+
+    async def _writeThroughMDS(self, offset: int, view: memoryview) -> None:
+        most = self.ioBytes
+        for start in range(0, len(view), most):
+            part = view[start : start + most]
+            place = offset + start
+            verifier = await self._withStateid(lambda: self._mds.write(place, part))
+            self.proxied = (self.proxied[0], self.proxied[1] + len(part))
+            if verifier is not None:
+                self._keep(place, part, [(self._mds, verifier)])
+
+    def _keep(
+        self, offset: int, data: memoryview, copies: list[tuple[DataFile, bytes]]
+    ) -> None:
+        if copies:
+            self._unstable.append(_Unstable(offset, data, tuple(copies)))
+            self._unstableBytes += len(data)
+
+    # -- stable storage ----------------------------------------------------------
+
+    async def commit(self) -> None:
+        """
+        Bring everything written to stable storage; what a data server has lost is
+        written again.
+
+        @raise NFSError: @raise BackendError: it does not work. It may be tried again.
+        """
+        async with self._committing:
+            for _ in range(_COMMITS_TRIED):
+                if not self._unstable:
+                    return
+                lost = await self._commitOnce()
+                for position, record in enumerate(lost):
+                    try:
+                        await self._writeRange(record.offset, record.data, 0)
+                    except FAILURES:
+                        for each in lost[position:]:
+                            self._keep(each.offset, each.data, list(each.copies))
+                        raise
+            if self._unstable:
+                raise IOFailed("the data servers lose what is written")
+
+    async def _commitOnce(self) -> list[_Unstable]:
+        """
+        COMMIT where anything unstable lies. @return: what has to be written again.
+        """
+        batch, self._unstable = self._unstable, []
+        self._unstableBytes = 0
+        try:
+            verifiers = await self._verifiers(batch)
+        except BaseException:
+            self._unstable = batch + self._unstable
+            self._unstableBytes += sum(len(record.data) for record in batch)
+            raise
+        return [record for record in batch if not _safe(record, verifiers)]
+
+    async def _verifiers(self, batch: list[_Unstable]) -> dict[Any, Any]:
+        """
+        The verifiers that the servers' COMMITs tell, or their failures, by key.
+        """
+        targets = {
+            target.key: target for record in batch for target, _ in record.copies
+        }
+        outcomes = await gatherOutcomes(
+            [
+                (
+                    self._withStateid(target.commit)
+                    if target.server is None
+                    else target.commit()
+                )
+                for target in targets.values()
+            ]
+        )
+        for target, outcome in zip(targets.values(), outcomes):
+            if isinstance(outcome, Exception):
+                if not isinstance(outcome, FAILURES):
+                    raise outcome
+                if target.server is None:
+                    # There is no other way left.
+                    raise outcome
+                if isinstance(outcome, Unreachable):
+                    target.server.suspect()
+        return dict(zip(targets, outcomes))
+
+    async def commitEarly(self) -> None:
+        """
+        The layout is about to be returned: commit what can be committed under it.
+        Whatever fails stays for L{commit}.
+        """
+        batch = list(self._unstable)
+        if not batch:
+            return
+        try:
+            verifiers = await self._verifiers(batch)
+        except FAILURES:
+            return
+        safe = {record for record in batch if _safe(record, verifiers)}
+        self._unstable = [each for each in self._unstable if each not in safe]
+        self._unstableBytes = sum(len(record.data) for record in self._unstable)
+
+    async def flush(self) -> None:
+        """
+        All that was written is on stable storage, and others can see it.
+        """
+        await self.commit()
+        await self._held.layoutCommit()
+        self._dirtyEnd = 0
+
+    async def close(self) -> None:
+        """
+        Flush, give the layout back, close. The file is closed even if that fails.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self.flush()
+        finally:
+            try:
+                await self._mount.closed(self, self._held)
+            finally:
+                results = await self._mount.compound(
+                    [requests.putfh(self.fh), requests.close(self.stateid)],
+                    2,
+                    cache=True,
+                )
+        try:
+            results.operation(22)
+            results.operation(4)
+        except NFSError as error:
+            if error.status not in STATE_LOST:
+                raise
+
+    async def truncate(self, size: int) -> None:
+        """
+        Set the size.
+        """
+        await self.commit()
+
+        async def attempt() -> None:
+            results = await self._mount.compound(
+                [
+                    requests.putfh(self.fh),
+                    requests.setattr_([requests.sizeAttribute(size)], self.stateid),
+                ],
+                2,
+            )
+            results.operation(22)
+            results.operation(34)
+
+        await self._withStateid(attempt)
+        self.size = size
+        self._dirtyEnd = 0
+
+    # -- the open stateid ----------------------------------------------------------
+
+    async def _withStateid(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        """
+        Do what needs the open stateid; if the server does not know it any more, open
+        the file again and repeat.
+        """
+        for _ in range(3):
+            stateid = self.stateid
+            try:
+                return await attempt()
+            except OperationFailed as failure:
+                if failure.status not in STATE_LOST:
+                    raise
+            await self.reopen(stateid)
+        return await attempt()
+
+    async def reopen(self, stateid: bytes) -> None:
+        """
+        Open the file again by its filehandle: the server has restarted, or has
+        taken our state away.
+
+        @param stateid: the one that did not work; nothing is done if we have
+            another one by now.
+        """
+        async with self._reopening:
+            if self.stateid != stateid:
+                return
+            results = await self._mount.compound(
+                [
+                    requests.putfh(self.fh),
+                    requests.openAgain(self._owner, self._share),
+                ],
+                2,
+                cache=True,
+            )
+            results.operation(22)
+            results.operation(18)
+            self.stateid = results.opened()
+
+    # -- accounts --------------------------------------------------------------------
+
+    def _count(self, target: DataFile, read: int, written: int) -> None:
+        address = target.address
+        assert address is not None
+        before = self.traffic.get(address, (0, 0))
+        self.traffic[address] = (before[0] + read, before[1] + written)
+
+    def _failed(
+        self,
+        layout: Layout,
+        target: DataFile,
+        offset: int,
+        length: int,
+        error: Exception,
+        op: int,
+    ) -> None:
+        """
+        A data server did not do what was asked.
+        """
+        status = nfsstat4.NFS4ERR_NXIO.value
+        if isinstance(error, NFSError):
+            status = error.status
+        elif target.server is not None:
+            target.server.suspect()
+        self._held.failed(layout, target.deviceid, offset, length, status, op)
+
+    async def placement(self) -> Optional[Layout]:
+        """
+        Where the bytes are, or None if the server does not tell. For looking at.
+        """
+        layout = await self._held.acquire(READ, self)
+        if layout is not None:
+            layout.release()
+        return layout
+
+
+def _suspected(target: DataFile) -> bool:
+    return target.server is not None and target.server.suspected
+
+
+def _safe(record: _Unstable, verifiers: dict[Any, Any]) -> bool:
+    """
+    Are all copies of it stable?
+    """
+    return all(
+        verifiers.get(target.key) == verifier for target, verifier in record.copies
+    )

@@ -1,0 +1,618 @@
+# -*- test-case-name: tests.client.test_mount -*-
+"""
+A connection to a metadata server: names, attributes, open files, devices.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any, Callable, Optional, Sequence, Union
+
+import attrs
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pnfs.callbacks.ops import (
+    LAYOUTRECALL4_ALL,
+    LAYOUTRECALL4_FILE,
+    CB_LAYOUTRECALL4args,
+)
+from pnfs.client.attributes import (
+    LAYOUT_TYPES,
+    LEASE_TIME,
+    MASK,
+    RDATTR_ERROR,
+    Attributes,
+)
+from pnfs.client.callbacks import CALLBACK_PROGRAM, Callbacks
+from pnfs.client.dataservers import DataFile, DataServers, sleep
+from pnfs.client.devices import Devices
+from pnfs.client.errors import FAILURES
+from pnfs.client.file import File
+from pnfs.client.held import HeldLayout
+from pnfs.client.layout import Layout
+from pnfs.client.url import splitPath
+from pnfs.clock import MonotonicClock
+from pnfs.nfs4 import requests
+from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_MDS, SessionClient
+from pnfs.nfs4.requests import SHARE_BOTH, SHARE_READ, SHARE_WRITE
+from pnfs.nfs4.results import OperationFailed, Results
+from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.rpc.auth import encodeAuthSys
+from pnfs.rpc.client import RPCClient
+from pnfs.values import FileType, Piece
+
+__all__ = ["Mount", "Node", "SHARE_BOTH", "SHARE_READ", "SHARE_WRITE"]
+
+Path = Union[str, bytes, Sequence[bytes]]
+"""C{/export/a}, or its names."""
+
+_PATIENCE = 120.0
+"""Seconds for which the server may say DELAY or GRACE."""
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+_LINKS = 16
+_NAMES_AT_ONCE = 8
+_CB_PATH_DOWN = 0x1 | 0x200
+_REVOKED = 0x8 | 0x10 | 0x20 | 0x40
+_READDIR_BYTES = 256 << 10
+
+_log = Logger()
+
+
+@attrs.frozen
+class Node:
+    """
+    A file that was looked up.
+
+    @ivar fh: its filehandle.
+    @ivar layoutTypes: what layouts its file system offers, best first.
+    """
+
+    fh: bytes
+    attributes: Attributes
+    layoutTypes: tuple[int, ...] = ()
+
+
+class Mount:
+    """
+    One metadata server, as one user.
+
+    @ivar clock: the monotonic clock.
+    @ivar session: the L{SessionClient}.
+    @ivar leaseSeconds: as the server says, once connected.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        host: str,
+        port: int = 2049,
+        *,
+        minor: int = 1,
+        uid: Optional[int] = None,
+        gid: Optional[int] = None,
+        gids: Optional[Sequence[int]] = None,
+        useLayouts: bool = True,
+        ioBytes: int = 1 << 20,
+        deadline: float = 60.0,
+        entropy: Callable[[int], bytes] = os.urandom,
+        clock: Optional[IReactorTime] = None,
+    ) -> None:
+        """
+        @param minor: NFSv4 minor version, 1 or 2.
+        @param uid: who asks; by default the owner of this process. Likewise C{gid}
+            and C{gids}, the further groups.
+        @param useLayouts: False: all I/O goes through the metadata server.
+        @param ioBytes: largest READ or WRITE.
+        @param deadline: seconds that the metadata server may be away.
+        """
+        self.clock: IReactorTime = clock or MonotonicClock(reactor)
+        self._useLayouts = useLayouts
+        self._reactor = reactor
+        self._owner = b"pnfs-client " + entropy(16).hex().encode("ascii")
+        self._verifier = entropy(8)
+        self._credential = encodeAuthSys(
+            os.geteuid() if uid is None else uid,
+            os.getegid() if gid is None else gid,
+            os.getgroups() if gids is None else gids,
+            socket.gethostname().encode("utf-8", "replace")[:255],
+        )
+        self._callbacks = Callbacks(
+            lambda: self.session.sessionid,
+            minor,
+            self._layoutRecall,
+            self._devicesChanged,
+            self._recallAny,
+            lambda highest: self.session.limitSlots(highest),
+        )
+        rpc = RPCClient(
+            reactor,
+            host,
+            port,
+            [self._callbacks.program()],
+            onConnect=lambda peer: self.session.bindConnection(peer),
+            clock=self.clock,
+        )
+        self._rpc = rpc
+        self.session = SessionClient(
+            rpc,
+            self.clock,
+            self._owner,
+            self._verifier,
+            self._credential,
+            minor=minor,
+            flags=EXCHGID4_FLAG_USE_PNFS_MDS,
+            slots=32,
+            ioBytes=ioBytes,
+            callbackProgram=CALLBACK_PROGRAM,
+            deadline=deadline,
+        )
+        self.session.onNewClientid = self._forgotten
+        self.session.onStatusFlags = self._statusFlags
+        self._minor = minor
+        self.leaseSeconds = 0
+        self._held: dict[bytes, HeldLayout] = {}
+        self._opened = 0
+        self._background: set[Deferred[Any]] = set()
+        self._attending = False
+        self._devices: Optional[Devices] = None
+
+    # -- the connection ------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """
+        Have a session and keep it alive.
+
+        @raise Unreachable: the server does not answer in time.
+        @raise NFSError: it refuses.
+        """
+        await self.session.connect()
+        results = await self.compound(
+            [requests.PUTROOTFH, requests.getattr_(LEASE_TIME)], 2
+        )
+        results.operation(24)
+        results.operation(9)
+        self.leaseSeconds = max(1, results.attributes().get(10, 90))
+        keepAlive = self.leaseSeconds / 3
+        self.session.keepAlive(keepAlive)
+        servers = DataServers(
+            self._reactor,
+            self.clock,
+            self._owner,
+            self._verifier,
+            self._credential,
+            self.session.ioBytes,
+            keepAlive,
+        )
+        self._devices = Devices(self, servers)
+
+    async def close(self) -> None:
+        """
+        Give everything back and end all connections. Open files are not flushed.
+        """
+        if self._background:
+            await DeferredList(list(self._background))
+        if self._devices is not None:
+            await self._devices.close()
+        await self.session.close()
+
+    def background(self, work: "Deferred[Any]") -> None:
+        """
+        Have L{close} wait for this.
+
+        @param work: handles its own failures.
+        """
+        if not work.called:
+            self._background.add(work)
+
+            def done(result: Any) -> None:
+                self._background.discard(work)
+
+            work.addBoth(done)
+
+    async def compound(
+        self, operations: Sequence[Piece], count: int, *, cache: bool = False
+    ) -> Results:
+        """
+        As L{SessionClient.compound}, again and again while the last operation says
+        DELAY or GRACE.
+        """
+        results = await self.session.compound(operations, count, cache=cache)
+        if results.status not in (nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_GRACE):
+            return results
+        until = self.clock.seconds() + _PATIENCE
+        pause = _FIRST_PAUSE
+        while (
+            results.status in (nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_GRACE)
+            and self.clock.seconds() + pause < until
+        ):
+            await sleep(self.clock, pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            results = await self.session.compound(operations, count, cache=cache)
+        return results
+
+    # -- names and attributes --------------------------------------------------------
+
+    async def lookup(self, path: Path, follow: bool = True) -> Node:
+        """
+        Find a file.
+
+        @param follow: if it is a symbolic link, give what it points to. Links on the
+            way are always followed.
+        @raise NFSError: NOENT, ACCESS, NOTDIR and so on.
+        """
+        names = _names(path)
+        for _ in range(_LINKS):
+            found = await self._walk(names, follow)
+            if isinstance(found, Node):
+                return found
+            names = found
+        raise NFSError(nfsstat4.NFS4ERR_SYMLINK)
+
+    async def _walk(
+        self, names: tuple[bytes, ...], follow: bool
+    ) -> Union[Node, tuple[bytes, ...]]:
+        """
+        @return: the file, or where to look instead, since there is a link.
+        """
+        start = requests.PUTROOTFH, 24
+        done = 0
+        while True:
+            part = names[done : done + _NAMES_AT_ONCE]
+            results = await self.compound(
+                [
+                    start[0],
+                    *map(requests.lookup, part),
+                    requests.GETFH,
+                    requests.getattr_(MASK | LAYOUT_TYPES),
+                ],
+                3 + len(part),
+            )
+            results.operation(start[1])
+            for position in range(done, done + len(part)):
+                try:
+                    results.operation(15)
+                except OperationFailed as failure:
+                    if failure.status == nfsstat4.NFS4ERR_SYMLINK:
+                        return await self._linked(names, position)
+                    raise
+            results.operation(10)
+            fh = results.opaque(128)
+            results.operation(9)
+            found = results.attributes()
+            done += len(part)
+            attributes = Attributes.of(found)
+            if attributes.ftype == FileType.LNK and (follow or done < len(names)):
+                return await self._linked(names, done)
+            if done == len(names):
+                return Node(fh, attributes, tuple(found.get(62, ())))
+            start = requests.putfh(fh), 22
+
+    async def _linked(
+        self, names: tuple[bytes, ...], position: int
+    ) -> tuple[bytes, ...]:
+        """
+        The path that a link among C{names}, the one before C{position}, leads to.
+        """
+        node = await self._walk(names[:position], False)
+        if not isinstance(node, Node):
+            return node + names[position:]
+        target = await self.readlink(node)
+        if target.startswith(b"/"):
+            base: tuple[bytes, ...] = ()
+        else:
+            base = names[: position - 1]
+        return splitPath(b"/".join((*base, target))) + names[position:]
+
+    async def readlink(self, node: Node) -> bytes:
+        """
+        Where a symbolic link leads.
+        """
+        results = await self.compound([requests.putfh(node.fh), requests.READLINK], 2)
+        results.operation(22)
+        results.operation(27)
+        return results.opaque(4096)
+
+    async def getattr(self, path: Path, follow: bool = True) -> Attributes:
+        """
+        Attributes of a file.
+        """
+        return (await self.lookup(path, follow)).attributes
+
+    async def attributesOf(self, fh: bytes) -> Attributes:
+        """
+        Attributes now, by filehandle.
+        """
+        results = await self.compound([requests.putfh(fh), requests.getattr_(MASK)], 2)
+        results.operation(22)
+        results.operation(9)
+        return Attributes.of(results.attributes())
+
+    async def listdir(self, path: Path) -> list[tuple[bytes, Attributes]]:
+        """
+        The entries of a directory in the server's order.
+
+        @raise NFSError: NOTDIR: it is none.
+        """
+        node = await self.lookup(path)
+        if node.attributes.ftype != FileType.DIR:
+            raise NFSError(nfsstat4.NFS4ERR_NOTDIR)
+        found: list[tuple[bytes, Attributes]] = []
+        cookie, verifier, eof = 0, bytes(8), False
+        maxcount = min(_READDIR_BYTES, self.session.ioBytes)
+        while not eof:
+            results = await self.compound(
+                [
+                    requests.putfh(node.fh),
+                    requests.readdir(cookie, verifier, maxcount, MASK | RDATTR_ERROR),
+                ],
+                2,
+            )
+            results.operation(22)
+            results.operation(26)
+            verifier, entries, eof = results.entries()
+            for cookie, name, attributes in entries:
+                found.append((name, Attributes.of(attributes)))
+            if not entries and not eof:
+                raise NFSError(nfsstat4.NFS4ERR_TOOSMALL)
+        return found
+
+    async def mkdir(self, path: Path, mode: int = 0o777) -> None:
+        """
+        Make a directory.
+
+        @param mode: its permissions, exactly.
+        """
+        parent, name = await self._parent(path)
+        results = await self.compound(
+            [requests.putfh(parent), requests.mkdir(name, mode)], 2, cache=True
+        )
+        results.operation(22)
+        results.operation(6)
+
+    async def remove(self, path: Path) -> None:
+        """
+        Remove a file or an empty directory.
+        """
+        parent, name = await self._parent(path)
+        results = await self.compound(
+            [requests.putfh(parent), requests.remove(name)], 2, cache=True
+        )
+        results.operation(22)
+        results.operation(28)
+
+    async def _parent(self, path: Path) -> tuple[bytes, bytes]:
+        names = _names(path)
+        if not names:
+            raise NFSError(nfsstat4.NFS4ERR_INVAL)
+        return (await self.lookup(names[:-1])).fh, names[-1]
+
+    # -- files -----------------------------------------------------------------------
+
+    async def open(
+        self,
+        path: Path,
+        share: int = SHARE_READ,
+        create: bool = False,
+        mode: int = 0o644,
+        truncate: bool = False,
+    ) -> File:
+        """
+        Open a regular file.
+
+        @param share: L{SHARE_READ}, L{SHARE_WRITE} or both.
+        @param create: make it if it is not there, with exactly these permissions.
+        @param truncate: throw away what is in it.
+        """
+        names = _names(path)
+        for _ in range(_LINKS):
+            directory, name = await self._parent(names)
+            self._opened += 1
+            owner = b"%d" % self._opened
+            attributes = []
+            if truncate:
+                attributes.append(requests.sizeAttribute(0))
+            attributes.append(requests.modeAttribute(mode))
+            results = await self.compound(
+                [
+                    requests.putfh(directory),
+                    requests.open_(
+                        0, owner, name, share, attributes if create else None
+                    ),
+                    requests.GETFH,
+                    requests.getattr_(MASK | LAYOUT_TYPES),
+                ],
+                4,
+                cache=True,
+            )
+            results.operation(22)
+            try:
+                results.operation(18)
+            except OperationFailed as failure:
+                if failure.status != nfsstat4.NFS4ERR_SYMLINK:
+                    raise
+                names = await self._linked(names, len(names))
+                continue
+            stateid = results.opened()
+            results.operation(10)
+            fh = results.opaque(128)
+            results.operation(9)
+            found = results.attributes()
+            held = self._held.get(fh)
+            if held is None:
+                types = found.get(62, ()) if self._useLayouts else ()
+                held = self._held[fh] = HeldLayout(self, fh, types)
+            file = File(self, held, fh, owner, stateid, share, Attributes.of(found))
+            if truncate and not create:
+                await file.truncate(0)
+            return file
+        raise NFSError(nfsstat4.NFS4ERR_SYMLINK)
+
+    async def closed(self, file: File, held: HeldLayout) -> None:
+        """
+        A file is about to be closed: its layout goes with the last one.
+        """
+        held.files.discard(file)
+        if not held.files:
+            try:
+                await held.giveBack()
+            finally:
+                if not held.files and self._held.get(file.fh) is held:
+                    del self._held[file.fh]
+
+    async def decodeLayout(
+        self, segments: Sequence[tuple[int, int, int, int, bytes]], file: Any
+    ) -> Layout:
+        """
+        Make what LAYOUTGET gave usable.
+
+        @raise XDRError: it makes no sense. @raise NFSError: a device is not known.
+        """
+        assert self._devices is not None
+        return await self._devices.layout(segments, file)
+
+    def throughMDS(self, file: File) -> DataFile:
+        """
+        The file as the metadata server itself serves it.
+        """
+        return _ProxiedFile(self, file)
+
+    # -- what the server says of its own accord ------------------------------------
+
+    def _forgotten(self) -> None:
+        """
+        A new client ID: nothing we held counts any more. Files are opened again
+        when they are next used.
+        """
+        for held in self._held.values():
+            held.forget()
+
+    def _layoutRecall(self, arguments: CB_LAYOUTRECALL4args) -> int:
+        changed = bool(arguments.clora_changed)
+        kind, what = arguments.clora_recall
+        if kind == LAYOUTRECALL4_FILE:
+            held = self._held.get(what.lor_fh)
+            if held is None:
+                return nfsstat4.NFS4ERR_NOMATCHING_LAYOUT
+            return held.recall(what.lor_stateid, changed)
+        statuses = [held.recall(None, changed) for held in list(self._held.values())]
+        if nfsstat4.NFS4_OK not in statuses:
+            return nfsstat4.NFS4ERR_NOMATCHING_LAYOUT
+        returned = self._returnMany(arguments.clora_type, kind)
+        self.background(Deferred.fromCoroutine(returned))
+        return nfsstat4.NFS4_OK
+
+    async def _returnMany(self, layoutType: int, kind: int) -> None:
+        """
+        When all files' layouts are back, say so (RFC 8881, section 12.5.5.1).
+        """
+        try:
+            node = None
+            for fh, held in list(self._held.items()):
+                await held.giveBack()
+                node = fh
+            if node is None:
+                return
+            operations = [requests.layoutreturnMany(layoutType, kind)]
+            if kind != LAYOUTRECALL4_ALL:
+                operations.insert(0, requests.putfh(node))
+            await self.compound(operations, len(operations))
+        except FAILURES as error:
+            _log.info("returning all layouts: {reason}", reason=error)
+
+    def _devicesChanged(self, deviceids: list[bytes]) -> None:
+        if self._devices is not None:
+            self._devices.forget(deviceids)
+
+    def _recallAny(self) -> None:
+        """
+        Layouts that nothing uses at the moment are given back.
+        """
+        for held in list(self._held.values()):
+            held.recall(None, False)
+
+    def _statusFlags(self, flags: int) -> None:
+        """
+        SEQUENCE's flags: the back channel is down, or something was revoked.
+        """
+        if flags & (_CB_PATH_DOWN | _REVOKED) and not self._attending:
+            self._attending = True
+            work = Deferred.fromCoroutine(self._attend(flags))
+
+            def done(result: Any) -> None:
+                self._attending = False
+
+            work.addBoth(done)
+            self.background(work)
+
+    async def _attend(self, flags: int) -> None:
+        try:
+            peer = self._rpc.peer
+            if flags & _CB_PATH_DOWN and peer is not None:
+                await self.session.bindConnection(peer)
+            if flags & _REVOKED:
+                await self._freeRevoked()
+        except FAILURES as error:
+            _log.warn("the server is not content: {reason}", reason=error)
+
+    async def _freeRevoked(self) -> None:
+        """
+        Find out which stateids were revoked, and give them up.
+        """
+        owned = [(held, held.stateid) for held in self._held.values() if held.stateid]
+        if not owned:
+            return
+        results = await self.compound(
+            [requests.testStateid([stateid for _, stateid in owned])], 1
+        )
+        results.operation(55)
+        if results.uint32() != len(owned):
+            return
+        for held, stateid in owned:
+            if results.uint32() and held.stateid[4:] == stateid[4:]:
+                held.forget()
+                await self.compound([requests.freeStateid(stateid)], 1)
+
+
+class _ProxiedFile(DataFile):
+    """
+    A file behind the metadata server: READ, WRITE and COMMIT go there, with the
+    stateid of the open file.
+    """
+
+    def __init__(self, mount: Mount, file: File) -> None:
+        self._mount = mount
+        self._file = file
+        self.fh = file.fh
+        self._fh = requests.putfh(file.fh)
+        self.server = None
+        self.deviceid = b""
+
+    @property
+    def key(self) -> Any:
+        """
+        As L{DataFile.key}.
+        """
+        return None, self._fh
+
+    @property
+    def _stateid(self) -> bytes:  # type: ignore[override]
+        return self._file.stateid
+
+    async def _do(self, operation: Sequence[Piece], number: int) -> Results:
+        results = await self._mount.compound([self._fh, *operation], 2)
+        results.operation(22)
+        results.operation(number)
+        return results
+
+
+def _names(path: Path) -> tuple[bytes, ...]:
+    if isinstance(path, str):
+        path = os.fsencode(path)
+    if isinstance(path, bytes):
+        return splitPath(path)
+    return tuple(path)

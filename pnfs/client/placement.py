@@ -1,0 +1,126 @@
+# -*- test-case-name: tests.client.test_placement -*-
+"""
+Where a file's bytes are, for people and programs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import attrs
+
+from pnfs.client.dataservers import Address, DataFile
+from pnfs.client.layout import Layout
+from pnfs.layouts.files_xdr import LAYOUT4_NFSV4_1_FILES
+from pnfs.layouts.flexfiles_xdr import LAYOUT4_FLEX_FILES
+
+_NAMES = {
+    LAYOUT4_NFSV4_1_FILES: "files",
+    LAYOUT4_FLEX_FILES: "flexfiles",
+}
+_CAPABILITY = 0x44
+_HEAD, _MAC = 8, 16
+
+
+@attrs.frozen
+class Copy:
+    """
+    A data file.
+
+    @ivar name: the object's name on the data server; empty if its filehandle is not
+        one of our servers'.
+    @ivar fh: its filehandle.
+    """
+
+    addresses: tuple[Address, ...]
+    name: str
+    fh: bytes
+
+
+@attrs.frozen
+class Where:
+    """
+    A placement.
+
+    @ivar layout: name of the layout type; empty: none, all I/O goes through the
+        metadata server.
+    @ivar unit: bytes of a stripe unit; 0 if there is one column.
+    @ivar columns: for each stripe the mirrors, the one that is read first.
+    """
+
+    layout: str
+    unit: int
+    columns: tuple[tuple[Copy, ...], ...]
+
+    def line(self) -> str:
+        """
+        In a line.
+        """
+        if not self.layout:
+            return "no layout: through the metadata server"
+        parts = [self.layout]
+        if len(self.columns) > 1:
+            parts.append(f"{len(self.columns)} stripes of {self.unit} bytes")
+        if len(self.columns[0]) > 1:
+            parts.append(f"{len(self.columns[0])} mirrors")
+        places = [
+            "+".join(_text(copy.addresses[0]) for copy in column)
+            for column in self.columns
+        ]
+        name = self.columns[0][0].name
+        return f"{', '.join(parts)} on {', '.join(places)}" + (
+            f", object {name}" if name else ""
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """
+        For programs.
+        """
+        return {
+            "layout": self.layout or None,
+            "stripe_unit": self.unit,
+            "columns": [
+                [
+                    {
+                        "addresses": list(map(_text, copy.addresses)),
+                        "object": copy.name or None,
+                        "filehandle": copy.fh.hex(),
+                    }
+                    for copy in column
+                ]
+                for column in self.columns
+            ],
+        }
+
+
+def objectName(fh: bytes) -> str:
+    """
+    The name of the object in a capability filehandle of our data servers (the table
+    in L{pnfs.namespace.filehandles}), or C{""}.
+    """
+    if len(fh) <= _HEAD + _MAC or fh[0] != _CAPABILITY:
+        return ""
+    return fh[_HEAD:-_MAC].hex()
+
+
+def describe(layout: Optional[Layout]) -> Where:
+    """
+    Make it readable.
+    """
+    if layout is None:
+        return Where("", 0, ())
+    return Where(
+        _NAMES.get(layout.layoutType, str(layout.layoutType)),
+        layout.unit if len(layout.columns) > 1 else 0,
+        tuple(tuple(map(_copy, column)) for column in layout.columns),
+    )
+
+
+def _copy(file: DataFile) -> Copy:
+    addresses = () if file.server is None else file.server.addresses
+    return Copy(addresses, objectName(file.fh), file.fh)
+
+
+def _text(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
