@@ -210,7 +210,6 @@ class SessionClient:
         sessionid = results.fixed(16)
         results.uint32()
         results.uint32()
-        results.uint32()
         _, maxRequest, maxResponse, _, _, slots = (results.uint32() for _ in range(6))
         self.ioBytes = min(self._wantedBytes, maxRequest - 1024, maxResponse - 1024)
         session = Slots(sessionid, max(1, min(slots, self._slots)), self.ioBytes)
