@@ -340,9 +340,9 @@ class File:
         """
         async with self._committing:
             for _ in range(_COMMITS_TRIED):
-                if not self._unstable:
-                    return
                 lost = await self._commitOnce()
+                if not lost:
+                    return
                 for position, record in enumerate(lost):
                     try:
                         await self._writeRange(record.offset, record.data, 0)
@@ -350,8 +350,7 @@ class File:
                         for each in lost[position:]:
                             self._keep(each.offset, each.data, list(each.copies))
                         raise
-            if self._unstable:
-                raise IOFailed("the data servers lose what is written")
+            raise IOFailed("the data servers lose what is written")
 
     async def _commitOnce(self) -> list[_Unstable]:
         """
@@ -359,6 +358,8 @@ class File:
         """
         batch, self._unstable = self._unstable, []
         self._unstableBytes = 0
+        if not batch:
+            return []
         try:
             verifiers = await self._verifiers(batch)
         except BaseException:
