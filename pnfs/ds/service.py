@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from pnfs.config import DSConfig
@@ -63,7 +62,6 @@ class DataServerService(NFSService):
         self._backend = backend
         self._entropy = entropy
         self._wallTime = wallTime
-        self._sweep: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
         """
@@ -91,9 +89,7 @@ class DataServerService(NFSService):
         )
         server.clients.listeners.append(server.sessions.dropClient)
         self.context = server
-        self._sweep = LoopingCall(lambda: server.clients.expire(self.clock.seconds()))
-        self._sweep.clock = self.clock
-        self._sweep.start(SWEEP_SECONDS, now=False)
+        self.sweepLeases(server.clients, SWEEP_SECONDS)
         io = self._config.limits.io
         nfs3 = DataServer3(backend, server.filehandles, io, io)
         versions = {
@@ -114,6 +110,4 @@ class DataServerService(NFSService):
         """
         See L{NFSService.finish}.
         """
-        if self._sweep is not None and self._sweep.running:
-            self._sweep.stop()
         await self._backend.stop()

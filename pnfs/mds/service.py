@@ -9,7 +9,6 @@ import os
 from functools import partial
 from typing import Any, Callable, Sequence
 
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -17,7 +16,6 @@ from pnfs.backends.ds.controlled import ControlledDataServerBackend
 from pnfs.backends.metadata.recovery import FileRecoveryStore
 from pnfs.backends.errors import BadConfiguration
 from pnfs.callbacks.channel import BackChannels
-from pnfs.callbacks.ops import cbLayoutRecallFile
 from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.datafiles import DataFiles
@@ -47,7 +45,7 @@ from pnfs.state.opens import OpenTable
 from pnfs.state.recovery import Grace
 from pnfs.state.sessions import SessionLimits, SessionTable
 from pnfs.state.stateids import StateidTable
-from pnfs.values import NFS4_UINT64_MAX, FSStatistics, IOMode
+from pnfs.values import FSStatistics
 
 CONTROL_DEADLINE = 8.0
 """
@@ -87,23 +85,6 @@ def controlBackend(
     return ControlledDataServerBackend(client, capabilities)
 
 
-def _recallSender(channels: BackChannels) -> Any:
-    """
-    Sends CB_LAYOUTRECALL of a whole file over a client's back channel.
-    """
-
-    def send(
-        client: Any, layoutType: int, changed: bool, fh: bytes, stateid: bytes
-    ) -> Any:
-        return channels.channelOf(client).call(
-            cbLayoutRecallFile(
-                layoutType, IOMode.ANY, changed, fh, 0, NFS4_UINT64_MAX, stateid
-            )
-        )
-
-    return send
-
-
 class MetadataServerService(NFSService):
     """
     Serves NFSv4.1 and 4.2 from metadata backends, with data on data servers.
@@ -125,7 +106,6 @@ class MetadataServerService(NFSService):
         self._entropy = entropy
         self._wallTime = wallTime
         self._backends: list[Any] = []
-        self._sweep: Any = None
         self._servers: Any = None
         self._data: Any = None
         self.context: Any = None
@@ -201,8 +181,8 @@ class MetadataServerService(NFSService):
             latency=Latency(),
         )
         self.context = server
-        server.channels = channels = BackChannels(clock, server.sessions)
-        server.recaller = LayoutRecaller(server, _recallSender(channels), config.recall)
+        server.channels = BackChannels(clock, server.sessions)
+        server.recaller = LayoutRecaller(server, None, config.recall)
         # What a client that goes leaves behind: layouts first, so that files are
         # fenced before others get at them.
         clients.listeners += [
@@ -218,9 +198,7 @@ class MetadataServerService(NFSService):
         for export in exports:
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
-        self._sweep = LoopingCall(lambda: clients.expire(clock.seconds()))
-        self._sweep.clock = clock
-        self._sweep.start(max(0.25, config.lease / 8), now=False)
+        self.sweepLeases(clients, max(0.25, config.lease / 8))
         compound = CompoundServer(server, mdsTables())
         return (
             [Program(NFS4_PROGRAM, {4: compound.procedures()})],
@@ -302,8 +280,6 @@ class MetadataServerService(NFSService):
         """
         See L{NFSService.finish}.
         """
-        if self._sweep is not None and self._sweep.running:
-            self._sweep.stop()
         if self._data is not None:
             self._data.stop()
         if self.context is not None:

@@ -57,6 +57,7 @@ async def read(ctx: CompoundContext, buf: Any, pos: int) -> int:
         return pos + 28
     result = await ctx.server.data.read(ctx.export, inode, offset, count)
     length = result.count
+    ctx.server.readBytes += length
     ctx.out.append(_pack(25, 0, 1 if result.eof else 0, length))
     ctx.out.extend(result.pieces)
     if length & 3:

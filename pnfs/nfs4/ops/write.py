@@ -56,6 +56,7 @@ async def write(ctx: CompoundContext, buf: Any, pos: int) -> int:
     credential = requireIOPermission(ctx, inode, WRITE)
     data = memoryview(buf)[pos:end]
     result = await ctx.server.data.write(export, inode, offset, data, stable)
+    ctx.server.writeBytes += result.count
     if inode.mode & 0o6000 and length:
         await clearSetuid(export, inode, credential)
     ctx.out.append(_pack(38, 0, result.count, result.committed, result.verifier))
