@@ -13,6 +13,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any, Callable, Mapping, Sequence
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -157,38 +158,57 @@ class DataFiles:
         Make the data files, elsewhere if a data server is full or falls silent.
         """
         name = objectName(export.id, inode.handle)
-        full: set[bytes] = set()
         made: set[bytes] = set()
+        try:
+            placement = await self._makeSomewhere(export, inode, name, made)
+        except BackendError:
+            await self._unmake(name, made)
+            raise
+        await self._unmake(name, made.difference(placement.dataServers))
+        await export.backend.storePlacement(inode, placement)
+        return placement
+
+    async def _unmake(self, name: bytes, uuids: set[bytes]) -> None:
+        """
+        Remove data files that were made in vain. Should that not work, an empty one
+        is left behind, as after a crash.
+        """
+        await gatherOutcomes(
+            [self._on(uuid, lambda ds: ds.remove(name)) for uuid in uuids]
+        )
+
+    async def _makeSomewhere(
+        self, export: Any, inode: Inode, name: bytes, made: set[bytes]
+    ) -> Placement:
+        """
+        @param made: gets the UUIDs of the data servers where there is something now.
+        """
+        full: set[bytes] = set()
         while True:
             placement = self._choose(export, inode, name, full)
+            uuids = placement.dataServers
             outcomes = await gatherOutcomes(
                 [
                     self._on(uuid, lambda ds: self._createOne(ds, inode, placement))
-                    for uuid in placement.dataServers
+                    for uuid in uuids
                 ]
             )
-            problem = None
-            for uuid, outcome in zip(placement.dataServers, outcomes):
-                if isinstance(outcome, NoSpace):
-                    full.add(uuid)
-                    made.add(uuid)
-                elif not isinstance(outcome, Exception):
-                    made.add(uuid)
-                    continue
-                elif not isinstance(outcome, Unreachable):
-                    raise outcome
-                problem = outcome
-            if problem is None:
-                break
-        # What was made before the choice fell on others. A crash here leaves an
-        # empty data file.
-        left = made.difference(placement.dataServers)
-        if left:
-            await gatherOutcomes(
-                [self._on(uuid, lambda ds: ds.remove(name)) for uuid in left]
+            made.update(
+                uuid
+                for uuid, outcome in zip(uuids, outcomes)
+                if not isinstance(outcome, Unreachable)
             )
-        await export.backend.storePlacement(inode, placement)
-        return placement
+            full.update(
+                uuid
+                for uuid, outcome in zip(uuids, outcomes)
+                if isinstance(outcome, NoSpace)
+            )
+            failures = [o for o in outcomes if isinstance(o, Exception)]
+            for failure in failures:
+                if not isinstance(failure, (Unreachable, NoSpace)):
+                    raise failure
+            if not failures:
+                return placement
 
     def _choose(
         self, export: Any, inode: Inode, name: bytes, full: set[bytes]
@@ -201,12 +221,13 @@ class DataFiles:
         """
         driver = _driverOf(export)
         reason = ""
+        # Drivers pass over those that are not available.
         known = [
-            server
+            attrs.evolve(server, available=True)
             for server in self._servers.named(export.dataServers)
             if server.uuid not in full
         ]
-        usable = [server for server in known if server.available]
+        usable = [server for server in known if self._servers.up(server.uuid)]
         self._sequence += 1
         for servers in (usable, known):
             if not servers:
