@@ -64,7 +64,7 @@ class Where:
         if len(self.columns[0]) > 1:
             parts.append(f"{len(self.columns[0])} mirrors")
         places = [
-            "+".join(_text(copy.addresses[0]) for copy in column)
+            "+".join(addressText(copy.addresses[0]) for copy in column)
             for column in self.columns
         ]
         name = self.columns[0][0].name
@@ -82,7 +82,7 @@ class Where:
             "columns": [
                 [
                     {
-                        "addresses": list(map(_text, copy.addresses)),
+                        "addresses": list(map(addressText, copy.addresses)),
                         "object": copy.name or None,
                         "filehandle": copy.fh.hex(),
                     }
@@ -121,6 +121,9 @@ def _copy(file: DataFile) -> Copy:
     return Copy(addresses, objectName(file.fh), file.fh)
 
 
-def _text(address: Address) -> str:
+def addressText(address: Address) -> str:
+    """
+    C{host:port}.
+    """
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
