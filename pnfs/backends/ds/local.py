@@ -230,22 +230,19 @@ class LocalDataServerBackend:
 
     async def extend(self, name: bytes, size: int) -> None:
         """
-        Looking and growing are one step (see the module's text). Durable when it
-        returns.
+        Looking and growing are one step (see the module's text). Not flushed: the
+        metadata server knows the size, and asks for it again after a crash; a
+        flush here would wait for all that has been written to the file.
         """
         if size > _LARGEST:
             raise TooBig(f"{size} bytes")
         entry = await self._open(name)
         try:
-            if os.lseek(entry.fd, 0, os.SEEK_END) >= size:
-                if entry.idle:
-                    return
-            else:
+            if os.lseek(entry.fd, 0, os.SEEK_END) < size:
                 os.ftruncate(entry.fd, size)
                 entry.dirty = entry.written = True
         except OSError as error:
             raise translate(error) from error
-        await settled(entry.flush())
 
     async def fence(self, name: bytes, epoch: int) -> None:
         """
