@@ -1,0 +1,408 @@
+"""
+Tests of L{pnfs.mds.service}: a whole site, spoken to by a client.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
+
+from pnfs.nfs4 import requests
+from pnfs.nfs4.client import SessionClient
+from pnfs.nfs4.results import OperationFailed, Results
+from pnfs.nfs4.status import nfsstat4
+from pnfs.nfs4.types import ANONYMOUS_STATEID
+from pnfs.xdr.codec import PAD
+from tests.mds.faulty import pattern
+from tests.mds.world import SiteCase
+
+FILES = 1
+RW = 2
+UNIT = 65536
+ROOT = [requests.PUTROOTFH, requests.lookup(b"export")]
+
+
+class Mounted:
+    """
+    What a client does with files, one COMPOUND each.
+    """
+
+    def __init__(self, case: SiteCase, client: SessionClient) -> None:
+        self.case = case
+        self.client = client
+        self.owner = b"opener"
+
+    def run(self, *ops: Any) -> Results:
+        """
+        Execute operations. @return: positioned after SEQUENCE's result.
+        """
+        flat = [piece for op in ops for piece in (op if isinstance(op, list) else [op])]
+        results: Results = self.case.now(self.client.compound(flat, len(flat)))
+        return results
+
+    def create(self, name: bytes) -> tuple[bytes, bytes]:
+        """
+        Make and open a file in the export. @return: filehandle and stateid.
+        """
+        results = self.run(
+            ROOT,
+            requests.open_(
+                self.client.clientid,
+                self.owner,
+                name,
+                requests.SHARE_BOTH,
+                [requests.modeAttribute(0o644)],
+            ),
+            requests.GETFH,
+        )
+        results.operation(24)
+        results.operation(15)
+        results.operation(18)
+        stateid = results.opened()
+        results.operation(10)
+        return results.opaque(128), stateid
+
+    def attributes(self, fh: bytes, *numbers: int) -> dict[int, Any]:
+        """
+        GETATTR.
+        """
+        results = self.run(
+            requests.putfh(fh), requests.getattr_(sum(1 << n for n in numbers))
+        )
+        results.operation(22)
+        results.operation(9)
+        found: dict[int, Any] = results.attributes()
+        return found
+
+    def layout(self, fh: bytes, stateid: bytes, kind: int) -> tuple[bytes, bytes]:
+        """
+        LAYOUTGET of the whole file. @return: layout stateid, body.
+        """
+        results = self.run(requests.putfh(fh), requests.layoutget(kind, RW, stateid))
+        results.operation(22)
+        results.operation(50)
+        found, segments = results.layouts()
+        self.case.assertEqual(len(segments), 1)
+        return found, segments[0][4]
+
+    def read(self, fh: bytes, stateid: bytes, offset: int, count: int) -> bytes:
+        """
+        READ.
+        """
+        results = self.run(requests.putfh(fh), requests.read(stateid, offset, count))
+        results.operation(22)
+        results.operation(25)
+        results.uint32()
+        return bytes(results.opaque(count))
+
+    def write(
+        self, fh: bytes, stateid: bytes, offset: int, data: bytes, stable: int = 0
+    ) -> int:
+        """
+        WRITE. @return: bytes written.
+        """
+        op = b"".join(
+            (
+                requests.writeHead(stateid, offset, stable, len(data)),
+                data,
+                PAD[len(data) & 3],
+            )
+        )
+        results = self.run(requests.putfh(fh), op)
+        results.operation(22)
+        results.operation(38)
+        return results.uint32()
+
+
+def filesHandle(body: bytes) -> bytes:
+    """
+    The filehandle of a files layout (RFC 8881, section 13.3): one for all columns.
+    """
+    results = Results(bytes(12) + body, 0)
+    results.fixed(16)
+    results.uint32()
+    results.uint32()
+    results.uint64()
+    (handle,) = {results.opaque(128) for _ in range(results.uint32())}
+    return handle
+
+
+class SmokeTests(SiteCase):
+    """
+    The whole way of a file: its name and layout from the metadata server, its bytes
+    to and from the data servers.
+    """
+
+    def setUp(self) -> None:
+        """
+        Mount.
+        """
+        super().setUp()
+        self.mount = Mounted(self, self.client())
+        self.now(self.mount.client.connect())
+        self.direct = [
+            Mounted(self, self.client(self.address(n))) for n in range(self.count)
+        ]
+        for mount in self.direct:
+            self.now(mount.client.connect())
+
+    def operations(self, name: str) -> float:
+        """
+        How often the metadata server has done an operation successfully.
+        """
+        for line in self.metrics(self.collectors).splitlines():
+            if line.startswith(
+                f'pnfs_operations_total{{operation="{name}",status="NFS4_OK"}}'
+            ):
+                return float(line.split()[-1])
+        return 0.0
+
+    def metrics(self, collectors: Any) -> str:
+        """
+        What Prometheus would be told.
+        """
+        registry = CollectorRegistry()
+        for collector in collectors:
+            registry.register(collector)
+        return generate_latest(registry).decode()
+
+    def spread(self, handle: bytes, data: bytes) -> None:
+        """
+        Write to the data servers as the layout says.
+        """
+        for number in range(0, len(data) // UNIT):
+            mount = self.direct[self.order[number % self.count]]
+            part = data[number * UNIT : (number + 1) * UNIT]
+            self.assertEqual(
+                mount.write(handle, ANONYMOUS_STATEID, number * UNIT, part), len(part)
+            )
+
+    @property
+    def order(self) -> list[int]:
+        """
+        Which data server has which column of the only file.
+        """
+        (placement,) = [
+            self.now(self.mds._backends[0].loadPlacement(inode))
+            for inode in self.mds._backends[0]._inodes.values()
+            if inode.hasPlacement
+        ]
+        return [column[0][0] - 1 for column in placement.columns]
+
+    def test_throughLayout(self) -> None:
+        """
+        Bytes written to data servers under a layout are the file's after
+        LAYOUTCOMMIT: size and contents, also for who reads through the MDS, which
+        itself has served no READ or WRITE before.
+        """
+        data = pattern(6 * UNIT)
+        fh, stateid = self.mount.create(b"file")
+        layout, body = self.mount.layout(fh, stateid, FILES)
+        self.spread(filesHandle(body), data)
+        results = self.mount.run(
+            requests.putfh(fh),
+            requests.layoutcommit(layout, len(data), len(data) - 1, FILES),
+            requests.layoutreturn(FILES, layout, b""),
+            requests.close(stateid),
+        )
+        for number in (22, 49):
+            results.operation(number)
+        self.assertEqual(results.status, 0)
+        self.assertEqual(self.mount.attributes(fh, 4), {4: len(data)})
+        self.assertEqual(self.operations("READ") + self.operations("WRITE"), 0)
+        self.assertEqual(
+            b"".join(
+                self.mount.read(fh, ANONYMOUS_STATEID, n * UNIT, UNIT) for n in range(6)
+            ),
+            data,
+        )
+        self.assertEqual(self.operations("READ"), 6)
+        self.assertEqual(self.mount.read(fh, ANONYMOUS_STATEID, len(data), 5), b"")
+
+    def test_withoutLayout(self) -> None:
+        """
+        A client without layouts writes and reads the same through the MDS.
+        """
+        data = pattern(3 * UNIT + 5)
+        fh, stateid = self.mount.create(b"file")
+        self.assertEqual(self.mount.write(fh, stateid, 0, data), len(data))
+        self.assertEqual(self.mount.read(fh, stateid, 0, 4 * UNIT), data)
+        self.assertEqual(self.mount.attributes(fh, 4), {4: len(data)})
+
+    def test_readHandle(self) -> None:
+        """
+        The handle of a layout is good for that file's bytes and for nothing else
+        at a data server.
+        """
+        fh, stateid = self.mount.create(b"file")
+        _, body = self.mount.layout(fh, stateid, FILES)
+        handle = filesHandle(body)
+        mount = self.direct[0]
+        for operation in (
+            requests.getattr_(1 << 4),
+            requests.setattr_([requests.sizeAttribute(0)], ANONYMOUS_STATEID),
+            requests.remove(b"00"),
+            requests.readdir(0, bytes(8), 4096, 0),
+        ):
+            results = mount.run(requests.putfh(handle), operation)
+            self.assertEqual(results.status, nfsstat4.NFS4ERR_ACCESS)
+
+    def test_forged(self) -> None:
+        """
+        A filehandle with any bit altered is BADHANDLE or STALE, here and there.
+        """
+        fh, stateid = self.mount.create(b"file")
+        handle = filesHandle(self.mount.layout(fh, stateid, FILES)[1])
+        refused = (nfsstat4.NFS4ERR_BADHANDLE, nfsstat4.NFS4ERR_STALE)
+        for mount, good in ((self.mount, fh), (self.direct[0], handle)):
+            forged = [
+                bytes([*good[:n], good[n] ^ bit, *good[n + 1 :]])
+                for n in range(len(good))
+                for bit in (1, 0x80)
+            ]
+            forged += [good[:n] for n in range(len(good))] + [good + b"\0", bytes(128)]
+            other = handle if good is fh else fh
+            for bad in [*forged, other]:
+                results = mount.run(
+                    requests.putfh(bad), requests.read(ANONYMOUS_STATEID, 0, 1)
+                )
+                self.assertIn(results.status, refused, bad.hex())
+
+    def test_crash(self) -> None:
+        """
+        A data server that is killed and comes back goes on with the file; the
+        verifier tells that it was away.
+        """
+        fh, stateid = self.mount.create(b"file")
+        self.mount.write(fh, stateid, 0, b"before")
+        for number in range(self.count):
+            self.killDataServer(number)
+            self.backends[number].verifier = b"again--%d" % number
+        for number in range(self.count):
+            self.startDataServer(number)
+        self.clock.advance(5)
+        self.assertEqual(self.mount.read(fh, stateid, 0, 10), b"before")
+        self.mount.write(fh, stateid, 0, b"after!")
+        self.assertEqual(self.mount.read(fh, stateid, 0, 10), b"after!")
+
+    def test_oneDown(self) -> None:
+        """
+        With a data server down the client is told to come again for what lies
+        there; files elsewhere work.
+        """
+        fh, stateid = self.mount.create(b"file")
+        self.mount.write(fh, stateid, 0, pattern(3 * UNIT))
+        self.killDataServer(self.order[1])
+        reading = self.mount.client.compound(
+            [requests.putfh(fh), requests.read(stateid, UNIT, 10)], 2
+        )
+        waiting: list[Any] = []
+        Deferred.fromCoroutine(reading).addBoth(waiting.append)
+        self.clock.pump([0.5] * 30)
+        results = waiting[0]
+        results.operation(22)
+        failure = self.assertRaises(OperationFailed, results.operation, 25)
+        self.assertEqual(failure.status, nfsstat4.NFS4ERR_DELAY)
+        self.assertEqual(self.mount.read(fh, stateid, 0, 10), pattern(10))
+        other, opened = self.mount.create(b"other")
+        self.mount.write(other, opened, 0, pattern(3 * UNIT))
+        self.assertEqual(self.mount.read(other, opened, 0, 10), pattern(10))
+
+    def test_metrics(self) -> None:
+        """
+        The endpoint tells of operations by name and status, bytes, clients, data
+        servers.
+        """
+        fh, stateid = self.mount.create(b"file")
+        self.mount.write(fh, stateid, 0, b"12345")
+        self.mount.run(requests.putfh(bytes(20)))
+        text = self.metrics(self.collectors)
+        for line in (
+            'pnfs_operations_total{operation="OPEN",status="NFS4_OK"} 1.0',
+            'pnfs_operations_total{operation="PUTFH",status="NFS4ERR_BADHANDLE"} 1.0',
+            'pnfs_io_bytes_total{direction="write"} 5.0',
+            'pnfs_data_server_up{data_server="ds2"} 1.0',
+            "pnfs_clients 1.0",
+            "pnfs_layouts 0.0",
+            "pnfs_connections 1.0",
+        ):
+            self.assertIn(line + "\n", text)
+        self.killDataServer(2)
+        self.clock.pump([1.0] * 30)
+        self.assertIn(
+            'pnfs_data_server_up{data_server="ds2"} 0.0', self.metrics(self.collectors)
+        )
+
+
+class StartTests(SiteCase):
+    """
+    Starting and stopping.
+    """
+
+    def test_downAtStart(self) -> None:
+        """
+        The metadata server starts with a data server down, says so once, and
+        serves files on the others; when it comes up it is used.
+        """
+        self.successResultOf(self.mds.stopService())
+        self.killDataServer(1)
+        said: list[str] = []
+
+        def hear(event: Any) -> None:
+            said.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(hear)
+        self.addCleanup(globalLogPublisher.removeObserver, hear)
+        self.startMetadataServer()
+        self.clock.pump([1.0] * 60)
+        mentions = [text for text in said if "ds1" in text]
+        self.assertEqual(len(mentions), 1, mentions)
+        self.assertIn("192.0.2.1:2051", mentions[0])
+        mount = Mounted(self, self.client())
+        self.now(mount.client.connect())
+        fh, stateid = mount.create(b"file")
+        mount.write(fh, stateid, 0, pattern(3 * UNIT))
+        self.assertEqual(mount.read(fh, stateid, UNIT, 9), pattern(2 * UNIT)[UNIT:][:9])
+        self.startDataServer(1)
+        self.clock.pump([1.0] * 10)
+        self.assertEqual([m.up for m in self.mds._servers.members], [True] * 3)
+
+    def test_stop(self) -> None:
+        """
+        A server that has stopped leaves no timer behind, and its sessions at the
+        data servers are given back.
+        """
+        self.successResultOf(self.mds.stopService())
+        self.assertEqual([len(ds.context.sessions) for ds in self.ds], [0, 0, 0])
+        for ds in self.ds:
+            self.successResultOf(ds.stopService())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_replaced(self) -> None:
+        """
+        Another data server at a known address is not taken for the one that was
+        there.
+        """
+        self.killDataServer(0)
+        self.backends[0].uuid = b"somebody else!!!"
+        self.startDataServer(0)
+        self.clock.pump([1.0] * 20)
+        self.assertEqual([m.up for m in self.mds._servers.members], [False, True, True])
+        self.assertIn("another data server", self.mds._servers.members[0].problem)
+
+    def test_sameTwice(self) -> None:
+        """
+        Nor is one that is configured under two names taken for two.
+        """
+        self.successResultOf(self.mds.stopService())
+        self.state = self.mktemp()
+        os.makedirs(self.state)
+        self.backends[1].uuid = self.backends[0].uuid
+        self.killDataServer(1)
+        self.startDataServer(1)
+        self.startMetadataServer()
+        self.assertEqual([m.up for m in self.mds._servers.members], [True, False, True])
