@@ -12,8 +12,8 @@ from typing import Any, Awaitable, Callable, Coroutine, ParamSpec, Sequence, Typ
 from twisted.internet.defer import Deferred, DeferredList
 
 from pnfs.backends import errors
-from pnfs.nfs4.results import OperationFailed
-from pnfs.nfs4.status import nfsstat4
+from pnfs.nfs3.status import NFS3Error
+from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.errors import CallFailed
 from pnfs.xdr.errors import XDRError
 
@@ -24,6 +24,7 @@ _ERRORS: dict[int, type[errors.BackendError]] = {
     nfsstat4.NFS4ERR_NOENT: errors.NoSuchObject,
     nfsstat4.NFS4ERR_STALE: errors.NoSuchObject,
     nfsstat4.NFS4ERR_BADHANDLE: errors.NoSuchObject,
+    nfsstat4.NFS4ERR_FHEXPIRED: errors.NoSuchObject,
     nfsstat4.NFS4ERR_EXIST: errors.NameExists,
     nfsstat4.NFS4ERR_BADNAME: errors.InvalidName,
     nfsstat4.NFS4ERR_INVAL: errors.InvalidArgument,
@@ -36,8 +37,11 @@ _ERRORS: dict[int, type[errors.BackendError]] = {
     nfsstat4.NFS4ERR_PNFS_NO_LAYOUT: errors.Fenced,
     nfsstat4.NFS4ERR_DELAY: errors.Unreachable,
     nfsstat4.NFS4ERR_GRACE: errors.Unreachable,
+    nfsstat4.NFS4ERR_NOTDIR: errors.NotDirectory,
     nfsstat4.NFS4ERR_NOTSUPP: errors.Unsupported,
+    nfsstat4.NFS4ERR_WRONGSEC: errors.PermissionRefused,
 }
+"""By status of NFSv4; those that NFSv3 has too have the same numbers there."""
 
 
 def backendError(error: Exception) -> errors.BackendError:
@@ -46,7 +50,7 @@ def backendError(error: Exception) -> errors.BackendError:
     """
     if isinstance(error, errors.BackendError):
         return error
-    if isinstance(error, OperationFailed):
+    if isinstance(error, (NFSError, NFS3Error)):
         return _ERRORS.get(error.status, errors.IOFailed)(str(error))
     if isinstance(error, CallFailed):
         return errors.Unreachable(str(error))
@@ -99,7 +103,7 @@ def translating(
     async def translated(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return await function(*args, **kwargs)
-        except (OperationFailed, CallFailed, XDRError) as error:
+        except (NFSError, NFS3Error, CallFailed, XDRError) as error:
             raise backendError(error) from error
 
     return translated
