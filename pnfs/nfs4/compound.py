@@ -189,6 +189,8 @@ class CompoundServer:
                 if operation is None and status == _BADXDR:
                     # Not even its number was there.
                     number = OP_ILLEGAL
+                if operation is not None and not body:
+                    body = operation.errorBody
                 out.append(_packTwo(number, status) + body)
                 key = (number, int(status))
                 server.failed[key] = server.failed.get(key, 0) + 1

@@ -39,6 +39,8 @@ class Operation:
         before it runs.
     @ivar minor: the first minor version that has it.
     @ivar sessionless: it may stand without SEQUENCE, as the only operation.
+    @ivar errorBody: what stands after the status of an error that has no body of
+        its own. Only SETATTR4res has something there in all cases.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Operation:
     modifies: bool = False
     minor: int = 1
     sessionless: bool = False
+    errorBody: bytes = b""
 
 
 def okHeader(number: int) -> bytes:
@@ -67,6 +70,7 @@ def operation(
     modifies: bool = False,
     minor: int = 1,
     sessionless: bool = False,
+    errorBody: bytes = b"",
 ) -> Callable[[Callable[..., Any]], Operation]:
     """
     Declare an operation by its types.
@@ -100,7 +104,15 @@ def operation(
             return pos
 
         return Operation(
-            number, name, run, handler, errors, modifies, minor, sessionless
+            number,
+            name,
+            run,
+            handler,
+            errors,
+            modifies,
+            minor,
+            sessionless,
+            errorBody,
         )
 
     return declare
@@ -113,6 +125,7 @@ def hotOperation(
     modifies: bool = False,
     minor: int = 1,
     sessionless: bool = False,
+    errorBody: bytes = b"",
 ) -> Callable[[Run], Operation]:
     """
     Declare an operation by its C{run}.
@@ -128,6 +141,7 @@ def hotOperation(
             modifies,
             minor,
             sessionless,
+            errorBody,
         )
 
     return declare

@@ -193,6 +193,29 @@ class SmokeTests(SiteCase):
         ]
         return [column[0][0] - 1 for column in placement.columns]
 
+    def test_names(self) -> None:
+        """
+        A client may name owners as this host's own files do.
+        """
+        fh, stateid = self.mount.create(b"file")
+        results = self.mount.run(
+            requests.putfh(fh),
+            requests.setattr_([(36, b"\0\0\0\4root")], bytes(16)),
+        )
+        results.operation(22)
+        results.operation(34)
+
+    def test_dataServerSetattr(self) -> None:
+        """
+        What a data server refuses to set is followed by the empty C{attrsset}.
+        """
+        client = self.direct[0].client
+        op = requests.setattr_([requests.modeAttribute(0o644)], bytes(16))
+        results = self.now(client.compound([op], 1))
+        with self.assertRaises(OperationFailed):
+            results.operation(34)
+        self.assertEqual(results.fixed(4), bytes(4))
+
     def test_throughLayout(self) -> None:
         """
         Bytes written to data servers under a layout are the file's after

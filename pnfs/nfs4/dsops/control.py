@@ -228,18 +228,15 @@ class SETATTR4args:
     obj_attributes: fattr4
 
 
-@hotOperation(34, "SETATTR", errors=_ERRORS, modifies=True)
+@hotOperation(34, "SETATTR", errors=_ERRORS, modifies=True, errorBody=encodeBitmap(0))
 async def setattr_(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     Size, owner, mode and times of an object.
     """
     args, pos = _decodeSetattr(buf, pos)
-    try:
-        name = requireControlObject(ctx)
-        changes = decodeAttributes(args.obj_attributes)
-        await ctx.server.data.setattr(name, changes)
-    except NFSError as error:
-        raise NFSError(error.status, encodeBitmap(0)) from None
+    name = requireControlObject(ctx)
+    changes = decodeAttributes(args.obj_attributes)
+    await ctx.server.data.setattr(name, changes)
     ctx.out.append(okHeader(34) + encodeBitmap(args.obj_attributes.attrmask))
     return pos
 

@@ -5,7 +5,6 @@ SETATTR (RFC 8881, section 18.30).
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import attrs
@@ -27,9 +26,9 @@ from pnfs.state.errors import StateError
 from pnfs.state.opens import WRITE
 from pnfs.values import NOW, FileType, Inode, SetAttributes
 from pnfs.xdr.codec import codecFor
-from pnfs.xdr.errors import XDRError
 
 _OK = okHeader(34)
+_NOTHING_SET = encodeBitmap(0)
 _SIZE = 1 << FATTR4_SIZE
 _NOTHING = SetAttributes()
 
@@ -51,6 +50,7 @@ _decode = codecFor(SETATTR4args).decode
     34,
     "SETATTR",
     modifies=True,
+    errorBody=_NOTHING_SET,
     errors=errorsOf(
         "ACCESS ADMIN_REVOKED ATTRNOTSUPP BADCHAR BADOWNER BADXDR BAD_STATEID "
         "DELEG_REVOKED DQUOT EXPIRED FBIG GRACE INVAL IO LOCKED NOSPC OLD_STATEID "
@@ -59,8 +59,7 @@ _decode = codecFor(SETATTR4args).decode
 )
 async def setattr(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
-    Change attributes. Which ones have been changed is told with errors too, so
-    every error gets a body here.
+    Change attributes. Which ones have been changed is told with errors too.
     """
     done = [0]
     try:
@@ -68,8 +67,6 @@ async def setattr(ctx: CompoundContext, buf: Any, pos: int) -> int:
         await _apply(ctx, args, done)
     except NFSError as error:
         raise NFSError(error.status, encodeBitmap(done[0])) from error
-    except (XDRError, struct.error) as error:
-        raise NFSError(nfsstat4.NFS4ERR_BADXDR, encodeBitmap(0)) from error
     except (BackendError, StateError) as error:
         status = statusOf(error)
         assert status is not None

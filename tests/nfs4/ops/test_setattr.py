@@ -199,6 +199,28 @@ class RefusedTests(SetattrCase):
         for values in ({33: b""}, {33: bytes(8)}, {36: u32(9)}, {54: u32(2)}):
             self.assertEqual(self.set(inode, values), (nfsstat4.NFS4ERR_BADXDR, 0))
 
+    def test_withoutSession(self) -> None:
+        """
+        An error found before SETATTR itself has looked at anything is followed by
+        the empty C{attrsset} too, or the client could not decode the reply.
+        """
+        op = struct.pack(">I", 34) + bytes(16) + fattr({33: u32(0)})
+        reply = self.fixture.compound(op)
+        self.assertEqual(
+            reply.head(), (34, nfsstat4.NFS4ERR_OP_NOT_IN_SESSION), reply.rest
+        )
+        self.assertEqual(reply.rest, bytes(4))
+
+    def test_defect(self) -> None:
+        """
+        Neither does our own failure make the reply undecodable.
+        """
+        inode = self.make(b"f")
+        self.patch(self.backend, "setattr", None)
+        got = self.set(inode, {33: u32(0)})
+        self.assertEqual(got, (nfsstat4.NFS4ERR_SERVERFAULT, 0))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
     def test_readOnlyExport(self) -> None:
         """
         Nothing changes through a read-only export.
