@@ -23,6 +23,7 @@ from pnfs.mds.dataservers import DataServers
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
 from pnfs.namespace.exports import Export, ExportTable, exportId
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
+from pnfs.namespace.identity import localIdentities
 from pnfs.nfs4.client import (
     EXCHGID4_FLAG_USE_NON_PNFS,
     EXCHGID4_FLAG_USE_PNFS_MDS,
@@ -108,6 +109,7 @@ class MetadataServerService(NFSService):
         self._backends: list[Any] = []
         self._servers: Any = None
         self._data: Any = None
+        self._identities = localIdentities()
         self.context: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
@@ -243,6 +245,7 @@ class MetadataServerService(NFSService):
             readOnly=config.readOnly,
             rootSquash=config.rootSquash,
             dataServers=config.dataServers,
+            identities=self._identities,
             space=lambda: self._space(config),
         )
 
