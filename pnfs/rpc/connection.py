@@ -46,8 +46,19 @@ Bytes asked for after a large record: the next one is likely as large, and what
 follows its header goes straight to its place.
 """
 
+_NEXT = 256
+"""
+Bytes asked for behind a large record: if they come, there is another one, and only
+then is it worth receiving again in the same turn.
+"""
+
+_TURN_INPUT = 1 << 20
+"""Bytes of large records after which the turn ends."""
+
 _TURN_OUTPUT = 1 << 20
 """Bytes of answers after which the turn ends."""
+
+_CALL = bytes(4)
 
 _CLOSE_SECONDS = 30.0
 """How long a closing connection may take to send what is left."""
@@ -80,6 +91,7 @@ class Connection:
         "_parser",
         "_feed",
         "_ask",
+        "_large",
         "_backlog",
         "_out",
         "_plain",
@@ -123,6 +135,7 @@ class Connection:
         self._parser = RecordParser(limits.recordBytes, limits.fragments, hub.pool)
         self._feed = self._parser.feed
         self._ask = _READ
+        self._large = 0
         self._backlog: list[Buffer] = []
         self._out: list[Piece] = []
         self._plain = True
@@ -176,6 +189,8 @@ class Connection:
         parser = self._parser
         if parser.rest is not None:
             return self._receiveLarge()
+        if self._large and parser.idle:
+            return self._receiveAlike()
         ask = self._ask
         try:
             data = self._recv(ask)
@@ -220,8 +235,72 @@ class Connection:
         if record is not None:
             del rest
             self._ask = _READ_HEADER
-            self._serve([record])
+            self._large = len(record) + 4 if record[4:8] == _CALL else 0
+            # No reference is kept here: its buffer is used again at once.
+            records = [record]
+            del record
+            self._serve(records)
         return None
+
+    def _receiveAlike(self) -> Reason:
+        """
+        The last record was a large call, so the next one may be as large: receive it
+        at once to where it can stay, and more of them while they come.
+        """
+        parser = self._parser
+        pool = self._hub.pool
+        received = self.peer.recordReceived
+        reason: Reason = None
+        following = b""
+        total = 0
+        self._inTurn = True
+        self._endTurn = self.peer.busy
+        try:
+            while True:
+                view = memoryview(pool.take())
+                count = len(following)
+                view[:count] = following
+                try:
+                    got = self._socket.recv_into(view[count : self._large + _NEXT])
+                except (BlockingIOError, InterruptedError):
+                    pool.give(view)
+                    break
+                except OSError as error:
+                    reason = ConnectionLost(str(error))
+                    break
+                if not got:
+                    reason = ConnectionDone()
+                    break
+                total += got
+                count += got
+                end = parser.place(view, count)
+                if not end:
+                    following = bytes(view[:count])
+                    pool.give(view)
+                    self._large = 0
+                    self._ask = _READ
+                    break
+                if count < end:
+                    following = b""
+                    break
+                following = bytes(view[end:count])
+                record = view[4:end]
+                view.release()
+                received(record)
+                if not following or self._endTurn or total >= _TURN_INPUT:
+                    break
+            self._hub.counters.bytesIn += total
+            records = self._feed(following) if following else []
+        except RecordError as error:
+            self._inTurn = False
+            self._flush()
+            return self._violation(error)
+        finally:
+            self._inTurn = False
+        if self.lost:
+            return None
+        self._serve([] if self._closing or self._draining else records)
+        return None if self.lost else reason
 
     def _serve(self, records: list[Buffer]) -> None:
         """

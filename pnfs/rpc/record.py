@@ -120,6 +120,33 @@ class RecordParser:
         self.rest = self._record = None
         return record
 
+    @property
+    def idle(self) -> bool:
+        """
+        Nothing of the next record is here yet.
+        """
+        return not self._pending and self.rest is None and self._assembly is None
+
+    def place(self, view: memoryview, count: int) -> int:
+        """
+        See whether a large call has been received to where it can stay, at the
+        beginning of a buffer of the pool. Only while L{idle}.
+
+        @param view: the buffer, of which C{count} bytes are filled.
+        @return: where the call ends; if that is not filled yet, L{rest} is set. 0: it
+            is something else, which L{feed} takes.
+        """
+        if count < 12:
+            return 0
+        mark, kind = _markAndKind(view)
+        end: int = mark - LAST_FRAGMENT + 4
+        if end <= SMALL or kind == REPLY or end - 4 > self._limit or end > len(view):
+            return 0
+        if count < end:
+            self._record = view[4:end]
+            self.rest = view[count:end]
+        return end
+
     def _begin(self, data: bytes, pos: int, length: int) -> None:
         """
         The beginning of a large record is there: give it a place of its own. A

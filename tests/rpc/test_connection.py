@@ -136,6 +136,65 @@ class ServeTests(ConnectionTestCase):
         self.assertIn(memoryview, self.service.buffers)
         self.assertEqual(len(self.hub.pool._free), 1)
 
+    def _alike(self, *sizes: int) -> tuple[bytes, list[bytes]]:
+        """
+        Calls with so many bytes, and the answers to them.
+        """
+        stream = b""
+        expected = []
+        for xid, size in enumerate(sizes):
+            data = bytes([xid + 1]) * size
+            stream += mark(call(wire.LENGTH, data, xid))
+            expected.append(success(struct.pack(">II", size, size * (xid + 1)), xid))
+        return stream, expected
+
+    def test_alike(self) -> None:
+        """
+        Large calls of the same size, and what comes after them, arrive intact
+        wherever the stream is cut; they are served in one turn if they are there.
+        """
+        first, answers = self._alike(70_000)
+        self.assertEqual(wire.unmark(self.exchange(first)), answers)
+        stream, expected = self._alike(*[70_000] * 4, 50, 70_000, 33_000, 200_000, 50)
+        self.assertEqual(wire.unmark(self.exchange(stream)), expected)
+        for cut in (1, 3, 8, 11, 12, 70_000, 70_043, 70_044, 70_050, 70_300, 140_100):
+            self.assertEqual(wire.unmark(self.exchange(first)), answers)
+            out = self.exchange(stream[:cut]) + self.exchange(stream[cut:])
+            self.assertEqual(wire.unmark(out), expected)
+        stream, expected = self._alike(70_000, 70_000)
+        self.assertEqual(wire.unmark(self.exchange(first)), answers)
+        self.far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 400_000)
+        self.far.send(stream)
+        self.connection.doRead()
+        self.assertEqual(wire.unmark(self.receive()), expected)
+        self.assertEqual(len(self.hub.pool._free), 1)
+
+    def test_alikeHangUp(self) -> None:
+        """
+        Who hangs up after large calls is answered first.
+        """
+        first, answers = self._alike(70_000)
+        self.assertEqual(wire.unmark(self.exchange(first)), answers)
+        self.far.send(first)
+        self.far.shutdown(socket.SHUT_WR)
+        self.reactor.turn()
+        self.assertEqual(wire.unmark(self.receive()), answers)
+        self.reactor.turn()
+        self.assertTrue(self.connection.lost)
+
+    def test_alikeViolation(self) -> None:
+        """
+        Nonsense after a large call ends the connection, but that is answered.
+        """
+        first, answers = self._alike(70_000)
+        self.assertEqual(wire.unmark(self.exchange(first)), answers)
+        self.far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 400_000)
+        self.far.send(first + b"\xff" * 20)
+        self.reactor.turn()
+        self.assertEqual(wire.unmark(self.receive()), answers)
+        self.assertTrue(self.connection.lost)
+        self.assertEqual(self.hub.counters.violations, 1)
+
     def test_largeReply(self) -> None:
         """
         An answer larger than the socket's buffer comes out whole.
