@@ -49,6 +49,9 @@ __all__ = ["Mount", "Node", "SHARE_BOTH", "SHARE_READ", "SHARE_WRITE"]
 Path = Union[str, bytes, Sequence[bytes]]
 """C{/export/a}, or its names."""
 
+_CONNECT_SECONDS = 5.0
+"""How long to try at first; later the deadline counts."""
+
 _PATIENCE = 120.0
 """Seconds for which the server may say DELAY or GRACE."""
 
@@ -170,7 +173,7 @@ class Mount:
         @raise Unreachable: the server does not answer in time.
         @raise NFSError: it refuses.
         """
-        await self.session.connect()
+        await self.session.connect(_CONNECT_SECONDS)
         results = await self.compound(
             [requests.PUTROOTFH, requests.getattr_(LEASE_TIME)], 2
         )

@@ -98,6 +98,9 @@ def complain(command: str, what: object, error: Exception) -> int:
     """
     Tell what went wrong in one line. @return: the exit status.
     """
+    if isinstance(error, BrokenPipeError):
+        # Whoever reads our output has seen enough.
+        return 1
     if isinstance(error, BadURL):
         print(f"pnfs {command}: {error}", file=sys.stderr)
     else:

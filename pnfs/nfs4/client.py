@@ -135,14 +135,16 @@ class SessionClient:
 
     # -- the session -----------------------------------------------------------
 
-    async def connect(self) -> None:
+    async def connect(self, deadline: Optional[float] = None) -> None:
         """
         Have a session.
 
+        @param deadline: seconds to try for, if not as long as for a COMPOUND.
         @raise Unreachable: the server does not answer in time.
         @raise NFSError: it refuses.
         """
-        await self._requireSession(self._clock.seconds() + self._deadline)
+        until = self._clock.seconds() + (deadline or self._deadline)
+        await self._requireSession(until)
 
     async def _requireSession(self, until: float) -> Slots:
         while self._session is None:
