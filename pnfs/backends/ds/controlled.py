@@ -32,6 +32,7 @@ _ATTRIBUTES = sum(1 << bit for bit in (3, 4, 33, 36, 37, 45, 47, 52, 53))
 _SPACE = sum(1 << bit for bit in (42, 43, 44))
 _EPOCH_XATTR = b"pnfs.epoch"
 _EXTEND_XATTR = b"pnfs.extend"
+_LARGEST = (1 << 63) - 1
 
 
 def _time(nanoseconds: int) -> Optional[int]:
@@ -212,6 +213,8 @@ class ControlledDataServerBackend:
         """
         SETXATTR C{pnfs.extend}.
         """
+        if size > _LARGEST:
+            raise errors.TooBig(f"{size} bytes")
         await self._do(
             self._object(name),
             [requests.setxattr(_EXTEND_XATTR, size.to_bytes(8, "big"))],
@@ -247,7 +250,7 @@ class ControlledDataServerBackend:
             data = results.view(want)
             pieces.append(data)
             got += len(data)
-            if not data and not eof:
+            if want and not data and not eof:
                 raise errors.IOFailed("a data server reads nothing, but no end either")
         return ReadResult(pieces, got, eof)
 

@@ -75,9 +75,7 @@ def read(ctx: CompoundContext, buf: Any, pos: int) -> Any:
     if count > ctx.limitBytes - ctx.size - _ROOM:
         count = max(0, ctx.limitBytes - ctx.size - _ROOM)
     if offset + count > MAX_OFFSET:
-        if offset > MAX_OFFSET:
-            raise NFSError(nfsstat4.NFS4ERR_INVAL)
-        count = MAX_OFFSET - offset
+        count = max(0, MAX_OFFSET - offset)
     backend = ctx.server.data
     attributes = backend.peek(name)
     if attributes is not None:
@@ -125,7 +123,7 @@ def write(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Any]:
     if end > len(buf) or stable > 2:
         raise XDRError("WRITE")
     if offset + length > MAX_OFFSET:
-        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+        raise NFSError(nfsstat4.NFS4ERR_FBIG)
     data = memoryview(buf)[pos:end]
     backend = ctx.server.data
     attributes = backend.peek(name)
