@@ -71,9 +71,11 @@ async def _readLater(
     count: int,
 ) -> Results:
     """
-    Look again at what may have changed while waiting, then read.
+    Ask for what is not in memory, and look at it, then read.
     """
-    attributes = await server.backend.getattr(capability.name)
+    attributes = server.backend.peek(capability.name)
+    if attributes is None:
+        attributes = await server.backend.getattr(capability.name)
     status = refusal(capability, READ, attributes, credential)
     if status:
         raise NFS3Error(nfsstat3(status))

@@ -77,9 +77,11 @@ async def _writeLater(
     stable: int,
 ) -> Results:
     """
-    Look again at what may have changed while waiting, then write.
+    Ask for what is not in memory, and look at it, then write.
     """
-    attributes = await server.backend.getattr(capability.name)
+    attributes = server.backend.peek(capability.name)
+    if attributes is None:
+        attributes = await server.backend.getattr(capability.name)
     status = refusal(capability, WRITE, attributes, credential)
     if status:
         raise NFS3Error(nfsstat3(status))

@@ -91,7 +91,10 @@ async def _readLater(
     ctx: CompoundContext, name: bytes, offset: int, count: int, pos: int
 ) -> int:
     backend = ctx.server.data
-    admit(ctx, READ, await backend.getattr(name))
+    attributes = backend.peek(name)
+    if attributes is None:
+        attributes = await backend.getattr(name)
+    admit(ctx, READ, attributes)
     _finishRead(ctx, await backend.read(name, offset, count))
     return pos
 
@@ -145,7 +148,10 @@ async def _writeLater(
     pos: int,
 ) -> int:
     backend = ctx.server.data
-    admit(ctx, WRITE, await backend.getattr(name))
+    attributes = backend.peek(name)
+    if attributes is None:
+        attributes = await backend.getattr(name)
+    admit(ctx, WRITE, attributes)
     result: WriteResult = await backend.write(name, offset, data, stable)
     _finishWrite(ctx, result)
     return pos
