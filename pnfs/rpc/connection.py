@@ -58,6 +58,12 @@ _TURN_INPUT = 1 << 20
 _TURN_OUTPUT = 1 << 20
 """Bytes of answers after which the turn ends."""
 
+_ENOUGH = 256 << 10
+"""
+Bytes of the rest of a large record that are worth being woken for: a record of
+1 MiB comes in twenty or more packets.
+"""
+
 _CALL = bytes(4)
 
 _CLOSE_SECONDS = 30.0
@@ -92,6 +98,7 @@ class Connection:
         "_feed",
         "_ask",
         "_large",
+        "_enough",
         "_backlog",
         "_out",
         "_plain",
@@ -136,6 +143,7 @@ class Connection:
         self._feed = self._parser.feed
         self._ask = _READ
         self._large = 0
+        self._enough = 1
         self._backlog: list[Buffer] = []
         self._out: list[Piece] = []
         self._plain = True
@@ -232,6 +240,7 @@ class Connection:
             return ConnectionDone()
         self._hub.counters.bytesIn += count
         record = self._parser.received(count)
+        self._awaitEnough()
         if record is not None:
             del rest
             self._ask = _READ_HEADER
@@ -241,6 +250,17 @@ class Connection:
             del record
             self._serve(records)
         return None
+
+    def _awaitEnough(self) -> None:
+        """
+        Be woken when much of the rest of a large record is here, not for every
+        packet; never for more than is missing.
+        """
+        rest = self._parser.rest
+        missing = 1 if rest is None else len(rest)
+        if missing < self._enough or (self._enough == 1 and missing > SMALL):
+            self._enough = min(missing, _ENOUGH)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self._enough)
 
     def _receiveAlike(self) -> Reason:
         """
@@ -282,6 +302,7 @@ class Connection:
                     break
                 if count < end:
                     following = b""
+                    self._awaitEnough()
                     break
                 following = bytes(view[end:count])
                 record = view[4:end]

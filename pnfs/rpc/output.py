@@ -93,6 +93,16 @@ class OutputQueue:
         @return: False after a short send.
         """
         queue = self._queue
+        if len(queue) > 1 and queue[1].__class__ is FileSlice:
+            # What READ gives: a head, then the file.
+            head = queue[0]
+            sent = self._socket.send(head, socket.MSG_MORE)  # type: ignore[arg-type]
+            self.size -= sent
+            if sent < len(head):
+                queue[0] = head[sent:]  # type: ignore[index]
+                return False
+            queue.popleft()
+            return True
         views: list[memoryview] = []
         flags = size = 0
         for piece in islice(queue, _MOST_VIEWS):
