@@ -292,6 +292,9 @@ class Folder3:
 
     # -- procedures by number --------------------------------------------------
 
+    def _do0(self, fh: bytes, wire: bytes, pos: int) -> bytes:
+        return b""
+
     def _do1(self, fh: bytes, wire: bytes, pos: int) -> bytes:
         return _codec(r3.GETATTR3resok).encode(
             r3.GETATTR3resok(self._fattr(self._file(fh)))
@@ -354,7 +357,7 @@ class Folder3:
             raise _Refused(17)
         if name not in self.files:
             self._handles += 1
-            self.files[name] = _File3(b"file %d" % self._handles, wanted.mode)
+            self.files[name] = _File3(b"file %d" % self._handles, wanted.mode or 0o644)
             self._touch(self.files[name])
         file = self.files[name]
         told = None if self.shy else file.fh
