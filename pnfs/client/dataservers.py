@@ -17,7 +17,6 @@ from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_DS, SessionClient
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import netaddr4
-from pnfs.rpc.client import RPCClient
 from pnfs.values import Piece, Stable
 from pnfs.xdr.codec import PAD
 from pnfs.xdr.errors import XDRError
@@ -65,7 +64,7 @@ class DataServer:
     def __init__(
         self,
         connect: Callable[[Address], SessionClient],
-        dial: Callable[[Address], RPCClient],
+        dial: Callable[[Address], Any],
         clock: IReactorTime,
         addresses: Sequence[Address],
         keepAlive: float,
@@ -77,7 +76,7 @@ class DataServer:
         self.addresses = tuple(addresses)
         self.address = self.addresses[0]
         self._client: Optional[SessionClient] = None
-        self._rpc: Optional[RPCClient] = None
+        self._rpc: Any = None
         self._opening: Optional[list[Deferred[None]]] = None
         self._suspectUntil = 0.0
 
@@ -133,9 +132,9 @@ class DataServer:
                 return client
         raise Unreachable(f"data server {self.addresses[0]}: {problem}")
 
-    def rpc(self) -> RPCClient:
+    def rpc(self) -> Any:
         """
-        For NFSv3, which has no sessions.
+        The L{pnfs.rpc.client.RPCClient} for NFSv3, which has no sessions.
         """
         if self._rpc is None:
             self._rpc = self._dial(self.address)
@@ -158,7 +157,7 @@ class DataServers:
 
     def __init__(
         self,
-        reactor: Any,
+        connect: Callable[..., Any],
         clock: IReactorTime,
         owner: bytes,
         verifier: bytes,
@@ -167,11 +166,12 @@ class DataServers:
         keepAlive: float,
     ) -> None:
         """
+        @param connect: makes an L{pnfs.rpc.client.RPCClient} of host, port and options.
         @param owner: C{co_ownerid}, C{verifier} as for the metadata server (RFC 8881,
             section 13.1).
         @param keepAlive: seconds between renewals of idle sessions.
         """
-        self._reactor = reactor
+        self._connect = connect
         self._clock = clock
         self._owner = owner
         self._verifier = verifier
@@ -201,12 +201,10 @@ class DataServers:
             )
         return found
 
-    def _dial(self, address: Address) -> RPCClient:
-        return RPCClient(
-            self._reactor,
-            *address,
-            connectTimeout=_CONNECT_TIMEOUT,
-            clock=self._clock,
+    def _dial(self, address: Address) -> Any:
+        host, port = address
+        return self._connect(
+            host, port, connectTimeout=_CONNECT_TIMEOUT, clock=self._clock
         )
 
     def _client(self, address: Address, minor: int, credential: bytes) -> SessionClient:

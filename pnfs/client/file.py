@@ -59,6 +59,7 @@ class File:
     @ivar size: as far as known, own writes included.
     @ivar traffic: bytes (read, written) at each data server.
     @ivar proxied: bytes (read, written) through the metadata server.
+    @ivar unstableBytes: kept until they are committed.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class File:
         self.proxied = (0, 0)
         self._mds: DataFile = mount.throughMDS(self)
         self._unstable: list[_Unstable] = []
-        self._unstableBytes = 0
+        self.unstableBytes = 0
         self._dirtyEnd = 0
         self._committing = DeferredLock()
         self._reopening = DeferredLock()
@@ -232,7 +233,7 @@ class File:
         await self._writeRange(offset, view, 0)
         if end > self.size:
             self.size = end
-        if self._unstableBytes >= UNSTABLE_LIMIT:
+        if self.unstableBytes >= UNSTABLE_LIMIT:
             await self.commit()
 
     async def _writeRange(self, offset: int, view: memoryview, tried: int) -> None:
@@ -327,7 +328,7 @@ class File:
     ) -> None:
         if copies:
             self._unstable.append(_Unstable(offset, data, tuple(copies)))
-            self._unstableBytes += len(data)
+            self.unstableBytes += len(data)
 
     # -- stable storage ----------------------------------------------------------
 
@@ -357,14 +358,14 @@ class File:
         COMMIT where anything unstable lies. @return: what has to be written again.
         """
         batch, self._unstable = self._unstable, []
-        self._unstableBytes = 0
+        self.unstableBytes = 0
         if not batch:
             return []
         try:
             verifiers = await self._verifiers(batch)
         except BaseException:
             self._unstable = batch + self._unstable
-            self._unstableBytes += sum(len(record.data) for record in batch)
+            self.unstableBytes += sum(len(record.data) for record in batch)
             raise
         return [record for record in batch if not _safe(record, verifiers)]
 
@@ -410,7 +411,7 @@ class File:
             return
         safe = {record for record in batch if _safe(record, verifiers)}
         self._unstable = [each for each in self._unstable if each not in safe]
-        self._unstableBytes = sum(len(record.data) for record in self._unstable)
+        self.unstableBytes = sum(len(record.data) for record in self._unstable)
 
     async def flush(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from typing import Any, Callable, Optional, Sequence, Union
 
 import attrs
@@ -104,6 +105,7 @@ class Mount:
         deadline: float = 60.0,
         entropy: Callable[[int], bytes] = os.urandom,
         clock: Optional[IReactorTime] = None,
+        dial: Callable[..., Any] = RPCClient,
     ) -> None:
         """
         @param minor: NFSv4 minor version, 1 or 2.
@@ -112,8 +114,10 @@ class Mount:
         @param useLayouts: False: all I/O goes through the metadata server.
         @param ioBytes: largest READ or WRITE.
         @param deadline: seconds that the metadata server may be away.
+        @param dial: makes the RPC clients, as L{RPCClient} is made.
         """
         self.clock: IReactorTime = clock or MonotonicClock(reactor)
+        self.session: SessionClient
         self._useLayouts = useLayouts
         self._reactor = reactor
         self._owner = b"pnfs-client " + entropy(16).hex().encode("ascii")
@@ -132,11 +136,12 @@ class Mount:
             self._recallAny,
             lambda highest: self.session.limitSlots(highest),
         )
-        rpc = RPCClient(
+        self._dial = dial
+        rpc = dial(
             reactor,
             host,
             port,
-            [self._callbacks.program()],
+            programs=[self._callbacks.program()],
             onConnect=lambda peer: self.session.bindConnection(peer),
             clock=self.clock,
         )
@@ -183,7 +188,7 @@ class Mount:
         keepAlive = self.leaseSeconds / 3
         self.session.keepAlive(keepAlive)
         servers = DataServers(
-            self._reactor,
+            partial(self._dial, self._reactor),
             self.clock,
             self._owner,
             self._verifier,

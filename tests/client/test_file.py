@@ -1,0 +1,226 @@
+"""
+Tests of L{pnfs.client.file}: reading and writing at the data servers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pnfs.client.file import UNSTABLE_LIMIT
+from pnfs.client.mount import SHARE_READ
+from tests.client.site import ClientCase, noise
+
+UNIT = 65536
+
+
+class Basics:
+    """
+    What holds for every layout.
+    """
+
+    def test_roundTrip(self: Any) -> None:
+        """
+        What was written is read, at any offsets; nothing passes through the
+        metadata server.
+        """
+        data = noise(5 * UNIT + 77)
+        file = self.create()
+        self.now(file.write(0, data[:100]))
+        self.now(file.write(100, data[100 : 3 * UNIT + 1]))
+        self.now(file.write(3 * UNIT + 1, data[3 * UNIT + 1 :]))
+        self.now(file.flush())
+        self.assertEqual(self.read(file), data)
+        self.assertEqual(self.read(file, 99, UNIT + 2), data[99 : UNIT + 101])
+        self.assertEqual(self.read(file, len(data) - 3, 50), data[-3:])
+        self.assertEqual(self.read(file, len(data), 50), b"")
+        self.assertEqual(file.proxied, (0, 0))
+        self.now(file.close())
+
+    def test_seenByOthers(self: Any) -> None:
+        """
+        After a flush another client sees size and contents.
+        """
+        data = noise(2 * UNIT)
+        file = self.create()
+        self.now(file.write(0, data))
+        self.now(file.flush())
+        other = self.makeMount()
+        copy = self.now(other.open("/export/f", SHARE_READ))
+        self.assertEqual(copy.size, len(data))
+        self.assertEqual(bytes(self.now(copy.read(0, 1 << 20))), data)
+
+    def test_hole(self: Any) -> None:
+        """
+        What was never written reads as zeros, also where a data file ends early.
+        """
+        file = self.create()
+        self.now(file.write(4 * UNIT + 10, b"end"))
+        self.assertEqual(self.read(file), bytes(4 * UNIT + 10) + b"end")
+        self.now(file.close())
+        again = self.now(self.mount.open("/export/f"))
+        self.assertEqual(self.read(again), bytes(4 * UNIT + 10) + b"end")
+
+    def test_truncate(self: Any) -> None:
+        """
+        A file can be made shorter and longer.
+        """
+        file = self.create()
+        self.now(file.write(0, noise(3 * UNIT)))
+        self.now(file.truncate(5))
+        self.assertEqual(self.read(file), noise(3 * UNIT)[:5])
+        self.now(file.truncate(UNIT))
+        self.assertEqual(self.read(file), noise(5) + bytes(UNIT - 5))
+
+    def test_lostWrites(self: Any) -> None:
+        """
+        A data server that restarts before COMMIT has what was written written
+        again.
+        """
+        data = noise(3 * UNIT)
+        file = self.create()
+        self.now(file.write(0, data))
+        for number, backend in enumerate(self.backends):
+            for name in self.now(backend.list(b"", 10)):
+                size = self.now(backend.getattr(name)).size
+                self.now(backend.write(name, 0, memoryview(bytes(size)), 0))
+            backend.verifier = b"again-%02d" % number
+        self.now(file.flush())
+        self.assertEqual(self.read(file), data)
+        self.assertEqual(file.proxied, (0, 0))
+
+    def test_keptWithinBounds(self: Any) -> None:
+        """
+        Of an endless stream only so much is kept for COMMIT.
+        """
+        file = self.create()
+        self.now(file.write(0, bytes(UNSTABLE_LIMIT // 2)))
+        self.assertEqual(file.unstableBytes, UNSTABLE_LIMIT // 2)
+        self.now(file.write(UNSTABLE_LIMIT // 2, bytes(UNSTABLE_LIMIT // 2)))
+        self.assertEqual(file.unstableBytes, 0)
+
+    def test_dataServerRestarts(self: Any) -> None:
+        """
+        Sessions are made again; nobody notices.
+        """
+        data = noise(3 * UNIT)
+        file = self.create()
+        self.now(file.write(0, data))
+        for number in range(self.count):
+            self.killDataServer(number)
+            self.startDataServer(number)
+        done = self.begin(file.write(UNIT, data[:UNIT]))
+        self.after(3, done)
+        self.after(3, self.begin(file.flush()))
+        self.assertEqual(self.read(file), data[:UNIT] * 2 + data[2 * UNIT :])
+        self.assertEqual(file.proxied, (0, 0))
+
+    def test_metadataServerRestarts(self: Any) -> None:
+        """
+        The file is opened again when it is next used.
+        """
+        data = noise(3 * UNIT)
+        file = self.create()
+        self.now(file.write(0, data[:UNIT]))
+        self.restartMetadataServer()
+        written = self.begin(file.write(UNIT, data[UNIT:]))
+        self.after(120, written)
+        self.after(120, self.begin(file.close()))
+        again = self.begin(self.mount.open("/export/f"))
+        file = self.after(5, again)
+        self.assertEqual(self.read(file), data)
+
+
+class StripedTests(Basics, ClientCase):
+    """
+    The files layout.
+    """
+
+    def test_spread(self) -> None:
+        """
+        Every data server has its share, and the accounts say so.
+        """
+        file = self.create()
+        self.now(file.write(0, bytes(6 * UNIT)))
+        self.read(file)
+        self.assertEqual(
+            sorted(file.traffic.items()),
+            [(self.address(number), (2 * UNIT, 2 * UNIT)) for number in range(3)],
+        )
+
+    def test_dataServerGone(self) -> None:
+        """
+        While a data server does not answer its stripes cannot be read; the error
+        comes in bounded time.
+        """
+        file = self.create()
+        self.now(file.write(0, bytes(3 * UNIT)))
+        self.now(file.flush())
+        self.killDataServer(0)
+        done = self.begin(file.read(0, 3 * UNIT))
+        self.clock.pump([0.1] * 3000)
+        self.failureResultOf(done)
+
+
+class MirroredTests(Basics, ClientCase):
+    """
+    Flexible files with two copies.
+    """
+
+    layout = "flexfiles"
+    mirrors = 2
+    minor = 2
+
+    def test_copies(self) -> None:
+        """
+        Both mirrors are written, one is read.
+        """
+        file = self.create()
+        self.now(file.write(0, noise(UNIT)))
+        self.read(file)
+        self.assertEqual(sorted(file.traffic.values()), [(0, UNIT), (UNIT, UNIT)])
+
+    def test_mirrorGone(self) -> None:
+        """
+        Reading goes on from the other mirror when one does not answer.
+        """
+        data = noise(2 * UNIT)
+        file = self.create()
+        self.now(file.write(0, data))
+        self.now(file.flush())
+        self.read(file)
+        (first,) = [address for address, counts in file.traffic.items() if counts[0]]
+        self.killDataServer(first[1] - 2050)
+        started = self.begin(file.read(0, len(data)))
+        self.assertEqual(bytes(self.after(20, started)), data)
+        self.assertEqual(self.read(file), data)
+
+
+class NFS3Tests(Basics, ClientCase):
+    """
+    Flexible files on loosely coupled NFSv3 servers.
+    """
+
+    layout = "flexfiles"
+    mirrors = 2
+    minor = 2
+    protocol = "nfs3"
+
+
+class ProxiedTests(ClientCase):
+    """
+    Without layouts.
+    """
+
+    def test_roundTrip(self) -> None:
+        """
+        Everything goes through the metadata server, and is the same.
+        """
+        mount = self.makeMount(useLayouts=False)
+        data = noise(3 * UNIT)
+        file = self.create(mount=mount)
+        self.now(file.write(0, data))
+        self.now(file.flush())
+        self.assertEqual(self.read(file), data)
+        self.assertEqual(file.proxied, (len(data), len(data)))
+        self.assertEqual(file.traffic, {})
+        self.now(file.close())
