@@ -483,6 +483,17 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
     _unique(file, "data_server.address", [server.address for server in servers])
     names = tuple(server.name for server in servers)
     exports = tuple(_export(file, v, names) for v in table.tables("export"))
+    for export in exports:
+        for server in servers:
+            if (
+                export.layout == "files"
+                and server.protocol == "nfs3"
+                and server.name in export.dataServers
+            ):
+                raise BadConfiguration(
+                    f"{file}: export.data_servers: {server.name!r} speaks nfs3, which "
+                    'files layouts cannot use; layout = "flexfiles"'
+                )
     if not exports:
         raise BadConfiguration(f"{file}: export: there is none; add an [[export]]")
     _unique(file, "export.path", [export.path for export in exports])

@@ -139,17 +139,17 @@ class NFSService(Service):
         )
         hasten(self.reactor)
         self.rpc = RPCServer(self.reactor, programs, clock=self.clock, limits=limits)
-        key = "listen"
+        key = "metrics"
         try:
+            if self._metrics is not None:
+                site = metricsSite(collectors)
+                host, port = self._metrics
+                self._metricsPort = self.reactor.listenTCP(port, site, interface=host)
+            key = "listen"
             for host, port in self._listen:
                 opened = self.rpc.listenTCP(host, port)
                 where = opened.getHost()
                 _log.info("serving at {host}:{port}", host=where.host, port=where.port)
-            if self._metrics is not None:
-                key = "metrics"
-                site = metricsSite(collectors)
-                host, port = self._metrics
-                self._metricsPort = self.reactor.listenTCP(port, site, interface=host)
         except CannotListenError as error:
             raise BadConfiguration(
                 f"{self._file}: {key}: {error.interface}:{error.port}: "
