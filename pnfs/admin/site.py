@@ -18,7 +18,7 @@ from typing import Any, Optional, Sequence
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.internet.error import ProcessDone
+from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -98,7 +98,12 @@ class _Server(ProcessProtocol):
         """
         if self.running:
             assert self.transport is not None
-            self.transport.signalProcess(name)
+            try:
+                self.transport.signalProcess(name)
+            except ProcessExitedAlready:
+                # A Ctrl-C goes to it and to us: it was quicker, and we are to
+                # hear of its end in a moment.
+                pass
 
 
 def freePort(host: str) -> int:

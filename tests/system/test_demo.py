@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from typing import Any, Optional
@@ -15,7 +16,7 @@ from typing import Any, Optional
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.system.cluster import PNFS, Cluster, environment
-from tests.system.processes import answers
+from tests.system.processes import Process, answers
 
 
 class DemoTests(SynchronousTestCase):
@@ -110,3 +111,23 @@ class DemoTests(SynchronousTestCase):
         cluster = Cluster.start(None)
         self.assertTrue(answers("127.0.0.1", cluster.mds.port))
         cluster.stop()
+
+    def test_interrupt(self) -> None:
+        """
+        Ctrl-C on a terminal goes to the servers as well; the end is as quiet.
+        """
+        folder = tempfile.mkdtemp(prefix="pnfs-demo-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        for _ in range(3):
+            demo = Process.start(
+                [*PNFS, "demo", "--keep", "--json", "--size", "0"],
+                os.path.join(folder, "errors"),
+                environment({"TMPDIR": folder}),
+            )
+            self.addCleanup(demo.kill)
+            demo.expect(lambda seen: '"ready"' in seen, 60, "ready line")
+            os.killpg(demo.pid, signal.SIGINT)
+            self.assertEqual(demo.wait(30), 0, demo.report())
+        with open(os.path.join(folder, "errors")) as errors:
+            self.assertEqual(errors.read(), "")
+        self.assertEqual(os.listdir(folder), ["errors"])
