@@ -37,7 +37,6 @@ _CONNECT_TIMEOUT = 4.0
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 _READ, _WRITE, _COMMIT, _PUTFH = 25, 38, 5, 22
-_READ_LIMIT = 1 << 30
 
 
 def parseNetaddr(address: netaddr4) -> Address:

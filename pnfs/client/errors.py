@@ -9,7 +9,7 @@ import errno
 import os
 
 from pnfs.backends.errors import BackendError, Unreachable
-from pnfs.nfs4.client import SessionLost
+from pnfs.nfs4.slots import SessionLost
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.errors import CallFailed, RPCRefused
 from pnfs.xdr.errors import XDRError

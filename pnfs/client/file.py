@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import Any, Awaitable, Callable, Optional
 
-import attrs
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
@@ -26,6 +25,7 @@ from pnfs.client.dataservers import Address, DataFile
 from pnfs.client.errors import FAILURES, STATE_LOST
 from pnfs.client.held import READ, RW, HeldLayout
 from pnfs.client.layout import Layout
+from pnfs.client.unstable import UnstableWrites
 from pnfs.layouts.mirrors import readOrder
 from pnfs.nfs4 import requests
 from pnfs.nfs4.results import OperationFailed
@@ -38,19 +38,6 @@ _LAYOUTS_TRIED = 2
 _COMMITS_TRIED = 5
 
 
-@attrs.define(eq=False)
-class _Unstable:
-    """
-    Written, not committed yet.
-
-    @ivar copies: where, and with which verifier.
-    """
-
-    offset: int
-    data: memoryview
-    copies: tuple[tuple[DataFile, bytes], ...]
-
-
 class File:
     """
     An open regular file.
@@ -59,7 +46,6 @@ class File:
     @ivar size: as far as known, own writes included.
     @ivar traffic: bytes (read, written) at each data server.
     @ivar proxied: bytes (read, written) through the metadata server.
-    @ivar unstableBytes: kept until they are committed.
     """
 
     def __init__(
@@ -88,8 +74,7 @@ class File:
         self.traffic: dict[Address, tuple[int, int]] = {}
         self.proxied = (0, 0)
         self._mds: DataFile = mount.throughMDS(self)
-        self._unstable: list[_Unstable] = []
-        self.unstableBytes = 0
+        self._unstable = UnstableWrites(self._commitAt)
         self._dirtyEnd = 0
         self._committing = DeferredLock()
         self._reopening = DeferredLock()
@@ -233,7 +218,7 @@ class File:
         await self._writeRange(offset, view, 0)
         if end > self.size:
             self.size = end
-        if self.unstableBytes >= UNSTABLE_LIMIT:
+        if self._unstable.size >= UNSTABLE_LIMIT:
             await self.commit()
 
     async def _writeRange(self, offset: int, view: memoryview, tried: int) -> None:
@@ -310,7 +295,7 @@ class File:
                 )
         if complete:
             self._held.wrote(offset + length)
-            self._keep(offset, data, copies)
+            self._unstable.keep(offset, data, copies)
         return complete
 
     async def _writeThroughMDS(self, offset: int, view: memoryview) -> None:
@@ -321,14 +306,7 @@ class File:
             verifier = await self._withStateid(lambda: self._mds.write(place, part))
             self.proxied = (self.proxied[0], self.proxied[1] + len(part))
             if verifier is not None:
-                self._keep(place, part, [(self._mds, verifier)])
-
-    def _keep(
-        self, offset: int, data: memoryview, copies: list[tuple[DataFile, bytes]]
-    ) -> None:
-        if copies:
-            self._unstable.append(_Unstable(offset, data, tuple(copies)))
-            self.unstableBytes += len(data)
+                self._unstable.keep(place, part, [(self._mds, verifier)])
 
     # -- stable storage ----------------------------------------------------------
 
@@ -341,77 +319,43 @@ class File:
         """
         async with self._committing:
             for _ in range(_COMMITS_TRIED):
-                lost = await self._commitOnce()
+                lost = await self._unstable.commit()
                 if not lost:
                     return
                 for position, record in enumerate(lost):
                     try:
                         await self._writeRange(record.offset, record.data, 0)
                     except FAILURES:
-                        for each in lost[position:]:
-                            self._keep(each.offset, each.data, list(each.copies))
+                        self._unstable.restore(lost[position:])
                         raise
             raise IOFailed("the data servers lose what is written")
-
-    async def _commitOnce(self) -> list[_Unstable]:
-        """
-        COMMIT where anything unstable lies. @return: what has to be written again.
-        """
-        batch, self._unstable = self._unstable, []
-        self.unstableBytes = 0
-        if not batch:
-            return []
-        try:
-            verifiers = await self._verifiers(batch)
-        except BaseException:
-            self._unstable = batch + self._unstable
-            self.unstableBytes += sum(len(record.data) for record in batch)
-            raise
-        return [record for record in batch if not _safe(record, verifiers)]
-
-    async def _verifiers(self, batch: list[_Unstable]) -> dict[Any, Any]:
-        """
-        The verifiers that the servers' COMMITs tell, or their failures, by key.
-        """
-        targets = {
-            target.key: target for record in batch for target, _ in record.copies
-        }
-        outcomes = await gatherOutcomes(
-            [
-                (
-                    self._withStateid(target.commit)
-                    if target.server is None
-                    else target.commit()
-                )
-                for target in targets.values()
-            ]
-        )
-        for target, outcome in zip(targets.values(), outcomes):
-            if isinstance(outcome, Exception):
-                if not isinstance(outcome, FAILURES):
-                    raise outcome
-                if target.server is None:
-                    # There is no other way left.
-                    raise outcome
-                if isinstance(outcome, Unreachable):
-                    target.server.suspect()
-        return dict(zip(targets, outcomes))
 
     async def commitEarly(self) -> None:
         """
         The layout is about to be returned: commit what can be committed under it.
         Whatever fails stays for L{commit}.
         """
-        batch = list(self._unstable)
-        if not batch:
-            return
+        await self._unstable.commitEarly()
+
+    @property
+    def unstableBytes(self) -> int:
+        """
+        Bytes kept until they are committed.
+        """
+        return self._unstable.size
+
+    async def _commitAt(self, target: DataFile) -> bytes:
+        """
+        COMMIT at one server. @return: the verifier.
+        """
+        if target.server is None:
+            verifier: bytes = await self._withStateid(target.commit)
+            return verifier
         try:
-            verifiers = await self._verifiers(batch)
-        except FAILURES:
-            return
-        safe = {record for record in batch if _safe(record, verifiers)}
-        self._unstable = [each for each in self._unstable if each not in safe]
-        self.unstableBytes = sum(len(record.data) for record in self._unstable)
+            return await target.commit()
+        except Unreachable:
+            target.server.suspect()
+            raise
 
     async def flush(self) -> None:
         """
@@ -546,12 +490,3 @@ class File:
 
 def _suspected(target: DataFile) -> bool:
     return target.server is not None and target.server.suspected
-
-
-def _safe(record: _Unstable, verifiers: dict[Any, Any]) -> bool:
-    """
-    Are all copies of it stable?
-    """
-    return all(
-        verifiers.get(target.key) == verifier for target, verifier in record.copies
-    )

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import socket
 from functools import partial
-from typing import Any, Callable, Optional, Sequence, Union
+from typing import Any, Callable, Optional, Sequence
 
-import attrs
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -24,7 +23,6 @@ from pnfs.client.attributes import (
     LAYOUT_TYPES,
     LEASE_TIME,
     MASK,
-    RDATTR_ERROR,
     Attributes,
 )
 from pnfs.client.callbacks import CALLBACK_PROGRAM, Callbacks
@@ -34,7 +32,7 @@ from pnfs.client.errors import FAILURES
 from pnfs.client.file import File
 from pnfs.client.held import HeldLayout
 from pnfs.client.layout import Layout
-from pnfs.client.url import splitPath
+from pnfs.client.names import LINKS, Names, Node, Path, namesOf
 from pnfs.clock import MonotonicClock
 from pnfs.nfs4 import requests
 from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_MDS, SessionClient
@@ -43,12 +41,9 @@ from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
-from pnfs.values import FileType, Piece
+from pnfs.values import Piece
 
 __all__ = ["Mount", "Node", "SHARE_BOTH", "SHARE_READ", "SHARE_WRITE"]
-
-Path = Union[str, bytes, Sequence[bytes]]
-"""C{/export/a}, or its names."""
 
 _CONNECT_SECONDS = 5.0
 """How long to try at first; later the deadline counts."""
@@ -58,30 +53,13 @@ _PATIENCE = 120.0
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-_LINKS = 16
-_NAMES_AT_ONCE = 8
 _CB_PATH_DOWN = 0x1 | 0x200
 _REVOKED = 0x8 | 0x10 | 0x20 | 0x40
-_READDIR_BYTES = 256 << 10
 
 _log = Logger()
 
 
-@attrs.frozen
-class Node:
-    """
-    A file that was looked up.
-
-    @ivar fh: its filehandle.
-    @ivar layoutTypes: what layouts its file system offers, best first.
-    """
-
-    fh: bytes
-    attributes: Attributes
-    layoutTypes: tuple[int, ...] = ()
-
-
-class Mount:
+class Mount(Names):
     """
     One metadata server, as one user.
 
@@ -243,162 +221,6 @@ class Mount:
             results = await self.session.compound(operations, count, cache=cache)
         return results
 
-    # -- names and attributes --------------------------------------------------------
-
-    async def lookup(self, path: Path, follow: bool = True) -> Node:
-        """
-        Find a file.
-
-        @param follow: if it is a symbolic link, give what it points to. Links on the
-            way are always followed.
-        @raise NFSError: NOENT, ACCESS, NOTDIR and so on.
-        """
-        names = _names(path)
-        for _ in range(_LINKS):
-            found = await self._walk(names, follow)
-            if isinstance(found, Node):
-                return found
-            names = found
-        raise NFSError(nfsstat4.NFS4ERR_SYMLINK)
-
-    async def _walk(
-        self, names: tuple[bytes, ...], follow: bool
-    ) -> Union[Node, tuple[bytes, ...]]:
-        """
-        @return: the file, or where to look instead, since there is a link.
-        """
-        start = requests.PUTROOTFH, 24
-        done = 0
-        while True:
-            part = names[done : done + _NAMES_AT_ONCE]
-            results = await self.compound(
-                [
-                    start[0],
-                    *map(requests.lookup, part),
-                    requests.GETFH,
-                    requests.getattr_(MASK | LAYOUT_TYPES),
-                ],
-                3 + len(part),
-            )
-            results.operation(start[1])
-            for position in range(done, done + len(part)):
-                try:
-                    results.operation(15)
-                except OperationFailed as failure:
-                    if failure.status == nfsstat4.NFS4ERR_SYMLINK:
-                        return await self._linked(names, position)
-                    raise
-            results.operation(10)
-            fh = results.opaque(128)
-            results.operation(9)
-            found = results.attributes()
-            done += len(part)
-            attributes = Attributes.of(found)
-            if attributes.ftype == FileType.LNK and (follow or done < len(names)):
-                return await self._linked(names, done)
-            if done == len(names):
-                return Node(fh, attributes, tuple(found.get(62, ())))
-            start = requests.putfh(fh), 22
-
-    async def _linked(
-        self, names: tuple[bytes, ...], position: int
-    ) -> tuple[bytes, ...]:
-        """
-        The path that a link among C{names}, the one before C{position}, leads to.
-        """
-        node = await self._walk(names[:position], False)
-        if not isinstance(node, Node):
-            return node + names[position:]
-        target = await self.readlink(node)
-        if target.startswith(b"/"):
-            base: tuple[bytes, ...] = ()
-        else:
-            base = names[: position - 1]
-        return splitPath(b"/".join((*base, target))) + names[position:]
-
-    async def readlink(self, node: Node) -> bytes:
-        """
-        Where a symbolic link leads.
-        """
-        results = await self.compound([requests.putfh(node.fh), requests.READLINK], 2)
-        results.operation(22)
-        results.operation(27)
-        return results.opaque(4096)
-
-    async def getattr(self, path: Path, follow: bool = True) -> Attributes:
-        """
-        Attributes of a file.
-        """
-        return (await self.lookup(path, follow)).attributes
-
-    async def attributesOf(self, fh: bytes) -> Attributes:
-        """
-        Attributes now, by filehandle.
-        """
-        results = await self.compound([requests.putfh(fh), requests.getattr_(MASK)], 2)
-        results.operation(22)
-        results.operation(9)
-        return Attributes.of(results.attributes())
-
-    async def listdir(self, path: Path) -> list[tuple[bytes, Attributes]]:
-        """
-        The entries of a directory in the server's order.
-
-        @raise NFSError: NOTDIR: it is none.
-        """
-        node = await self.lookup(path)
-        if node.attributes.ftype != FileType.DIR:
-            raise NFSError(nfsstat4.NFS4ERR_NOTDIR)
-        found: list[tuple[bytes, Attributes]] = []
-        cookie, verifier, eof = 0, bytes(8), False
-        maxcount = min(_READDIR_BYTES, self.session.ioBytes)
-        while not eof:
-            results = await self.compound(
-                [
-                    requests.putfh(node.fh),
-                    requests.readdir(cookie, verifier, maxcount, MASK | RDATTR_ERROR),
-                ],
-                2,
-            )
-            results.operation(22)
-            results.operation(26)
-            verifier, entries, eof = results.entries()
-            for cookie, name, attributes in entries:
-                found.append((name, Attributes.of(attributes)))
-            if not entries and not eof:
-                raise NFSError(nfsstat4.NFS4ERR_TOOSMALL)
-        return found
-
-    async def mkdir(self, path: Path, mode: int = 0o777) -> None:
-        """
-        Make a directory.
-
-        @param mode: its permissions, exactly.
-        """
-        parent, name = await self._parent(path)
-        results = await self.compound(
-            [requests.putfh(parent), requests.mkdir(name, mode)], 2, cache=True
-        )
-        results.operation(22)
-        results.operation(6)
-
-    async def remove(self, path: Path) -> None:
-        """
-        Remove a file or an empty directory.
-        """
-        parent, name = await self._parent(path)
-        results = await self.compound(
-            [requests.putfh(parent), requests.remove(name)], 2, cache=True
-        )
-        results.operation(22)
-        results.operation(28)
-
-    async def _parent(self, path: Path) -> tuple[bytes, bytes]:
-        names = _names(path)
-        if not names:
-            raise NFSError(nfsstat4.NFS4ERR_INVAL)
-        return (await self.lookup(names[:-1])).fh, names[-1]
-
     # -- files -----------------------------------------------------------------------
 
     async def open(
@@ -416,9 +238,9 @@ class Mount:
         @param create: make it if it is not there, with exactly these permissions.
         @param truncate: throw away what is in it.
         """
-        names = _names(path)
-        for _ in range(_LINKS):
-            directory, name = await self._parent(names)
+        names = namesOf(path)
+        for _ in range(LINKS):
+            directory, name = await self.parentOf(names)
             self._opened += 1
             owner = b"%d" % self._opened
             attributes = []
@@ -443,7 +265,7 @@ class Mount:
             except OperationFailed as failure:
                 if failure.status != nfsstat4.NFS4ERR_SYMLINK:
                     raise
-                names = await self._linked(names, len(names))
+                names = await self.linked(names, len(names))
                 continue
             stateid = results.opened()
             results.operation(10)
@@ -616,11 +438,3 @@ class _ProxiedFile(DataFile):
         results.operation(22)
         results.operation(number)
         return results
-
-
-def _names(path: Path) -> tuple[bytes, ...]:
-    if isinstance(path, str):
-        path = os.fsencode(path)
-    if isinstance(path, bytes):
-        return splitPath(path)
-    return tuple(path)

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from pnfs.backends.errors import Unreachable
 from pnfs.nfs4 import requests
 from pnfs.nfs4.results import OperationFailed, Results
-from pnfs.nfs4.slots import Slots
+from pnfs.nfs4.slots import SessionLost, Slots
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.errors import CallFailed, CallTimeout, ConnectionClosed
 from pnfs.values import Piece
@@ -56,12 +56,6 @@ _USED_UP = {nfsstat4.NFS4ERR_SEQ_FALSE_RETRY, nfsstat4.NFS4ERR_RETRY_UNCACHED_RE
 _RETRY_PAUSE = 0.1
 _CLOSE_TIMEOUT = 5.0
 _CDFC4_FORE_OR_BOTH = 3
-
-
-class SessionLost(Exception):
-    """
-    The session ended before the COMPOUND was known to be executed.
-    """
 
 
 class SessionClient:
@@ -124,7 +118,7 @@ class SessionClient:
         self.serverOwner = b""
         self.serverFlags = 0
         self.onNewClientid: Callable[[], None] = _nothing
-        self.onStatusFlags: Callable[[int], None] = _ignore
+        self.onStatusFlags: Callable[[int], None] = _nothing
 
     @property
     def sessionid(self) -> bytes:
@@ -500,13 +494,7 @@ class SessionClient:
         self._rpc.close()
 
 
-def _nothing() -> None:
+def _nothing(*ignored: int) -> None:
     """
     Nobody wants to know.
-    """
-
-
-def _ignore(flags: int) -> None:
-    """
-    Nobody wants to know these flags.
     """

@@ -6,6 +6,12 @@ The slots of a session as its client sees them (RFC 8881, section 2.10.6.1).
 from __future__ import annotations
 
 
+class SessionLost(Exception):
+    """
+    The session ended before the COMPOUND was known to be executed.
+    """
+
+
 class Slots:
     """
     A session of the server, with its free slots and their sequence IDs.
