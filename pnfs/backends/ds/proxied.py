@@ -30,7 +30,6 @@ C{calls} calls with C{limitBytes} bytes are under way at a time, the others wait
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from typing import Any, Awaitable, Callable, Optional, Sequence, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
@@ -38,6 +37,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pnfs.backends.ds.local_record import ObjectRecord
+from pnfs.backends.ds.proxied_files import UpstreamFile, UpstreamFiles
 from pnfs.backends.ds.proxied_records import ObjectRecords
 from pnfs.backends.ds.proxied_turns import Flow, Turns
 from pnfs.backends.ds.proxied_upstream import UpstreamAttributes
@@ -56,7 +56,7 @@ from pnfs.backends.errors import (
 from pnfs.interfaces import IDataServerBackend
 from pnfs.nfs3.status import NFS3Error
 from pnfs.nfs4.status import NFSError, nfsstat4
-from pnfs.rpc.errors import CallFailed, ConnectionClosed
+from pnfs.rpc.errors import CallFailed
 from pnfs.values import (
     FSStatistics,
     ObjectAttributes,
@@ -77,32 +77,7 @@ _T = TypeVar("_T")
 
 _NAME = re.compile(rb"[0-9a-f]{1,80}")
 _LARGEST = (1 << 63) - 1
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 1.0
-# NFSv3 has the same numbers for those it has.
-_LATER = (nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_GRACE)
-_LOST = (
-    nfsstat4.NFS4ERR_STALE,
-    nfsstat4.NFS4ERR_BADHANDLE,
-    nfsstat4.NFS4ERR_FHEXPIRED,
-)
-
 _log = Logger()
-
-
-class _File:
-    """
-    A file upstream.
-
-    @ivar change: the last change attribute told; C{written}: since that was told.
-    """
-
-    __slots__ = ("fh", "change", "written")
-
-    def __init__(self, fh: bytes) -> None:
-        self.fh = fh
-        self.change = 0
-        self.written = False
 
 
 @implementer(IDataServerBackend)
@@ -140,8 +115,8 @@ class ProxiedDataServerBackend:
         self._syncDeadline = syncDeadline
         self._flow = Flow(clock, calls, limitBytes)
         self._turns = Turns()
-        self._files: OrderedDict[bytes, _File] = OrderedDict()
         self._limitFiles = files
+        self._files: Any = None
         self._upstream: Any = None
         self.verifier = bytes(8)
         self.uuid = b""
@@ -156,9 +131,12 @@ class ProxiedDataServerBackend:
         self._records.open()
         self.uuid = self._records.uuid
         upstream = self._upstream = self._makeUpstream(self.uuid)
+        self._files = UpstreamFiles(
+            upstream.lookup, self._flow, self._clock, self._limitFiles
+        )
         until = self._until()
         try:
-            await self._persist(lambda: upstream.connect(until), until)
+            await self._files.persist(lambda: upstream.connect(until), until)
         except (NFSError, NFS3Error, CallFailed, XDRError, BackendError) as error:
             reason = backendError(error)
             if not isinstance(reason, Unreachable):
@@ -194,53 +172,12 @@ class ProxiedDataServerBackend:
             raise NoSuchObject(repr(name))
         return record
 
-    async def _persist(
-        self, call: Callable[[], Awaitable[_T]], until: float, size: int = 0
-    ) -> _T:
+    async def _find(self, name: bytes, until: float) -> UpstreamFile:
         """
-        Do something upstream, again and again until it is done or too late.
-
-        @param size: payload in bytes.
-        """
-        pause = _FIRST_PAUSE
-        flow = self._flow
-        while True:
-            await flow.take(size, until)
-            problem: Exception
-            try:
-                return await call()
-            except (NFSError, NFS3Error) as error:
-                if error.status not in _LATER:
-                    raise
-                problem = error
-            except ConnectionClosed as error:
-                problem = error
-            finally:
-                flow.give(size)
-            if self._clock.seconds() + pause >= until:
-                raise Unreachable(f"upstream: {problem}") from problem
-            await flow.pause(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    async def _find(self, name: bytes, until: float) -> _File:
-        """
-        The file of an object, whose handle is looked up if it is not known.
+        The file of an object.
         """
         self._record(name)
-        file = self._files.get(name)
-        if file is not None:
-            self._files.move_to_end(name)
-            return file
-        upstream = self._upstream
-        fh = await self._persist(lambda: upstream.lookup(name, until), until)
-        return self._remember(name, fh)
-
-    def _remember(self, name: bytes, fh: bytes) -> _File:
-        file = self._files.get(name)
-        if file is None or file.fh != fh:
-            file = self._files[name] = _File(fh)
-            if len(self._files) > self._limitFiles:
-                self._files.popitem(last=False)
+        file: UpstreamFile = await self._files.find(name, until)
         return file
 
     async def _on(
@@ -251,18 +188,11 @@ class ProxiedDataServerBackend:
         size: int = 0,
     ) -> _T:
         """
-        Do something with a file, whose handle may have changed.
+        Do something with the file of an object.
         """
-        file = await self._find(name, until)
-        try:
-            return await self._persist(lambda: call(file.fh), until, size)
-        except (NFSError, NFS3Error) as error:
-            if error.status not in _LOST:
-                raise
-        if self._files.get(name) is file:
-            del self._files[name]
-        file = await self._find(name, until)
-        return await self._persist(lambda: call(file.fh), until, size)
+        self._record(name)
+        result: _T = await self._files.on(name, call, until, size)
+        return result
 
     # -- attributes ------------------------------------------------------------
 
@@ -381,9 +311,9 @@ class ProxiedDataServerBackend:
         upstream = self._upstream
         await self._turns.alone(name)
         try:
-            fh = await self._persist(lambda: upstream.create(name, until), until)
+            fh = await self._files.persist(lambda: upstream.create(name, until), until)
             await self._records.put(name, ObjectRecord(uid, gid, mode & 0o7777, epoch))
-            self._remember(name, fh)
+            self._files.remember(name, fh)
         finally:
             self._turns.done(name)
 
@@ -399,12 +329,12 @@ class ProxiedDataServerBackend:
             self._record(name)
             gone: Optional[Exception] = None
             try:
-                await self._persist(lambda: upstream.remove(name, until), until)
+                await self._files.persist(lambda: upstream.remove(name, until), until)
             except (NFSError, NFS3Error) as error:
                 if error.status != nfsstat4.NFS4ERR_NOENT:
                     raise
                 gone = error
-            self._files.pop(name, None)
+            self._files.forget(name)
             await self._records.remove(name)
             if gone is not None:
                 raise gone
@@ -424,7 +354,9 @@ class ProxiedDataServerBackend:
         """
         until = self._until()
         upstream = self._upstream
-        found: FSStatistics = await self._persist(lambda: upstream.statfs(until), until)
+        found: FSStatistics = await self._files.persist(
+            lambda: upstream.statfs(until), until
+        )
         return found
 
     # -- data ------------------------------------------------------------------
@@ -518,9 +450,7 @@ class ProxiedDataServerBackend:
             verifier = result.verifier
             committed = min(committed, result.committed)
             done += result.count
-        file = self._files.get(name)
-        if file is not None:
-            file.written = True
+        self._files.wrote(name)
         return WriteResult(done, committed, verifier or self.verifier)
 
     @translating

@@ -568,7 +568,11 @@ class NFS3Tests(_GatewayContract, SynchronousTestCase):
         """
         However much is asked, no more than the bound is under way upstream.
         """
-        self.backend._flow = Flow(self.clock, 4, 200_000)
+        self.run_(self.backend.stop())
+        self.backend = ProxiedDataServerBackend(
+            self.upstream, self.records(), self.clock, calls=4, limitBytes=200_000
+        )
+        self.run_(self.backend.start())
         self.put(0, b"x" * 100_000)
         self.lineNow().silent = True
         before = len(self.lineNow().calls)
