@@ -1,0 +1,78 @@
+"""
+Tests of L{pnfs.nfs4.optable}: the tables as a whole.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pnfs.nfs4.optable import (
+    DS_OPERATIONS,
+    MDS_OPERATIONS,
+    dsTables,
+    mdsTables,
+)
+from pnfs.nfs4.status import nfsstat4
+from pnfs.nfs4.types import nfs_opnum4
+
+WANTED = """
+EXCHANGE_ID CREATE_SESSION BIND_CONN_TO_SESSION BACKCHANNEL_CTL SEQUENCE
+DESTROY_SESSION DESTROY_CLIENTID RECLAIM_COMPLETE SECINFO SECINFO_NO_NAME PUTROOTFH
+PUTPUBFH PUTFH GETFH SAVEFH RESTOREFH LOOKUP LOOKUPP GETATTR SETATTR VERIFY NVERIFY
+ACCESS READDIR READLINK CREATE REMOVE RENAME LINK OPEN OPEN_DOWNGRADE CLOSE READ WRITE
+COMMIT LOCK LOCKT LOCKU TEST_STATEID FREE_STATEID LAYOUTGET LAYOUTCOMMIT LAYOUTRETURN
+LAYOUTERROR LAYOUTSTATS GETDEVICEINFO
+""".split()
+
+
+class TableTests(SynchronousTestCase):
+    """
+    What the servers know.
+    """
+
+    def test_complete(self) -> None:
+        """
+        A metadata server has every operation that clients of it use.
+        """
+        names = {operation.name for operation in MDS_OPERATIONS}
+        self.assertEqual(set(WANTED) - names, set())
+
+    def test_numbers(self) -> None:
+        """
+        Every operation has its own number, that of the RFC, in its minor version.
+        """
+        for operations in (MDS_OPERATIONS, DS_OPERATIONS):
+            numbers = [operation.number for operation in operations]
+            self.assertEqual(len(numbers), len(set(numbers)))
+            for operation in operations:
+                self.assertEqual(
+                    nfs_opnum4(operation.number).name, "OP_" + operation.name
+                )
+                self.assertEqual(operation.minor, 1 if operation.number < 59 else 2)
+
+    def test_minors(self) -> None:
+        """
+        NFSv4.2 adds to 4.1.
+        """
+        for tables in (mdsTables(), dsTables()):
+            self.assertEqual(set(tables), {1, 2})
+            self.assertLess(set(tables[1]), set(tables[2]))
+
+    def test_errors(self) -> None:
+        """
+        Statuses are those of the protocol; what needs no session is what makes one.
+        """
+        for operation in (*MDS_OPERATIONS, *DS_OPERATIONS):
+            for status in operation.errors:
+                nfsstat4(status)
+        sessionless = {o.name for o in MDS_OPERATIONS if o.sessionless}
+        self.assertEqual(
+            sessionless,
+            {
+                "BIND_CONN_TO_SESSION",
+                "CREATE_SESSION",
+                "DESTROY_CLIENTID",
+                "DESTROY_SESSION",
+                "EXCHANGE_ID",
+            },
+        )
