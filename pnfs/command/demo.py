@@ -10,7 +10,9 @@ import json
 import sys
 from typing import Any, Optional
 
+
 from pnfs.admin.site import Site, SiteFailed, SiteOptions, parseOperations
+from pnfs.client.exercise import ServerTraffic, exercise
 from pnfs.command.reactor import runUntilDone
 from pnfs.config import parseSize
 
@@ -167,8 +169,6 @@ class _Demo:
         return "\n".join(lines)
 
     async def _transfer(self) -> int:
-        from pnfs.client.exercise import exercise
-
         before = parseOperations(await self._site.metrics())
         outcome = await exercise(
             self._reactor,
@@ -179,12 +179,12 @@ class _Demo:
         )
         after = parseOperations(await self._site.metrics())
         told = self._site.describe()["data_servers"]
-        names = {(t["host"], t["port"]): t["name"] for t in told}
-        servers = [
-            {"name": names.get(traffic.address, "{}:{}".format(*traffic.address))}
-            | traffic.describe()
-            for traffic in outcome.traffic
-        ]
+        seen = {traffic.address: traffic for traffic in outcome.traffic}
+        servers = []
+        for server in told:
+            address = (server["host"], server["port"])
+            traffic = seen.get(address, ServerTraffic(address, 0, 0.0, 0, 0.0))
+            servers.append({"name": server["name"]} | traffic.describe())
         reads = after.get("READ", 0) - before.get("READ", 0)
         writes = after.get("WRITE", 0) - before.get("WRITE", 0)
         ok = outcome.same and not reads and not writes
