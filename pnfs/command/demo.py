@@ -10,7 +10,6 @@ import json
 import sys
 from typing import Any, Optional
 
-
 from pnfs.admin.site import Site, SiteFailed, SiteOptions, parseOperations
 from pnfs.client.exercise import ServerTraffic, exercise
 from pnfs.command.reactor import runUntilDone
