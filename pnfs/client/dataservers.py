@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.client.test_dataservers -*-
+# -*- test-case-name: tests.client.test_file -*-
 """
 Data servers as the client uses them: one session each, and data files on them.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.client.test_devices -*-
+# -*- test-case-name: tests.client.test_mount -*-
 """
 Deviceids and what they stand for: asked once, until the server says otherwise.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.client.test_exercise -*-
+# -*- test-case-name: tests.client.test_transfer -*-
 """
 Write a file through its layouts, read it back, compare: what C{pnfs demo} does.
 """

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.client.test_nfs3file -*-
+# -*- test-case-name: tests.client.test_file -*-
 """
 A data file on an NFSv3 server, as flexible file layouts with loosely coupled servers
 need it (RFC 8435, section 2.2).

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.client.test_unstable -*-
+# -*- test-case-name: tests.client.test_file -*-
 """
 What was written but may yet be lost (RFC 8881, section 18.32.4): kept until COMMIT
 tells the same verifier as the WRITEs.

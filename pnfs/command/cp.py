@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.command.test_cp -*-
+# -*- test-case-name: tests.command.test_remote -*-
 """
 C{pnfs cp}: copy between this machine and servers, or between servers.
 """

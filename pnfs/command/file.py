@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.command.test_file -*-
+# -*- test-case-name: tests.command.test_remote -*-
 """
 C{pnfs file show}: where the bytes of a file are.
 """

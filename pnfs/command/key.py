@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.command.test_key -*-
+# -*- test-case-name: tests.command.test_main -*-
 """
 C{pnfs key new}: the secret that all servers of a cluster share.
 """

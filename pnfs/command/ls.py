@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.command.test_ls -*-
+# -*- test-case-name: tests.command.test_remote -*-
 """
 C{pnfs ls}.
 """

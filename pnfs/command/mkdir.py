@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.command.test_mkdir -*-
+# -*- test-case-name: tests.command.test_remote -*-
 """
 C{pnfs mkdir}.
 """
