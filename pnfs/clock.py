@@ -15,7 +15,7 @@ from zope.interface import implementer
 @implementer(IReactorTime)
 class MonotonicClock:
     """
-    An L{IReactorTime} whose C{seconds()} is the monotonic clock: C{reactor.seconds()}
+    An C{IReactorTime} whose C{seconds()} is the monotonic clock: C{reactor.seconds()}
     is wall time, and leases must not end because somebody set the date.
     """
 
@@ -28,12 +28,12 @@ class MonotonicClock:
         self, delay: float, callable: Callable[..., Any], *args: Any, **kw: Any
     ) -> IDelayedCall:
         """
-        As L{IReactorTime.callLater}; C{delay} in seconds.
+        As C{IReactorTime.callLater}; C{delay} in seconds.
         """
         return self._reactor.callLater(delay, callable, *args, **kw)
 
     def getDelayedCalls(self) -> Any:
         """
-        As L{IReactorTime.getDelayedCalls}.
+        As C{IReactorTime.getDelayedCalls}.
         """
         return self._reactor.getDelayedCalls()

@@ -69,7 +69,7 @@ class NFSCollector(Collector):
 
     def collect(self) -> Iterator[Any]:
         """
-        As L{Collector.collect}.
+        As C{Collector.collect}.
         """
         server = self._server
         operations = CounterMetricFamily(
@@ -148,7 +148,7 @@ class DataServersCollector(Collector):
 
     def collect(self) -> Iterator[Any]:
         """
-        As L{Collector.collect}.
+        As C{Collector.collect}.
         """
         up = GaugeMetricFamily(
             "pnfs_data_server_up", "1 if it answers", labels=("data_server",)

@@ -9,10 +9,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.twisted import MetricsResource
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
+from twisted.web.wsgi import WSGIResource
 
 from pnfs.metrics import (
     LATENCY_BOUNDS,
@@ -152,6 +152,6 @@ class SiteTests(SynchronousTestCase):
         server = ServerContext(Clock(), lambda: 0, bytes)
         site = metricsSite([NFSCollector(server, Counters)])
         found = site.getResourceFor(DummyRequest([b"metrics"]))
-        self.assertIsInstance(found, MetricsResource)
+        self.assertIsInstance(found, WSGIResource)
         nothing = site.getResourceFor(DummyRequest([b"etc"]))
         self.assertEqual(nothing.code, 404)

@@ -127,7 +127,7 @@ class Connection:
         firstXID: Optional[int] = None,
     ) -> None:
         """
-        @param reactor: provides L{IReactorFDSet} and L{IReactorTime}.
+        @param reactor: provides L{IReactorFDSet} and C{IReactorTime}.
         @param sock: connected and non-blocking.
         @param onLost: called once when it is gone.
         """
@@ -182,7 +182,7 @@ class Connection:
 
     def logPrefix(self) -> str:
         """
-        As L{ILoggingContext.logPrefix}.
+        As C{ILoggingContext.logPrefix}.
         """
         return "RPC"
 
@@ -549,7 +549,7 @@ class Connection:
 
     def connectionLost(self, reason: Failure) -> None:
         """
-        As L{IReadDescriptor.connectionLost}.
+        As C{IReadDescriptor.connectionLost}.
         """
         if self.lost:
             return

@@ -76,7 +76,7 @@ class RPCProtocol(Protocol):
 
     def connectionMade(self) -> None:
         """
-        As L{Protocol.connectionMade}.
+        As C{Protocol.connectionMade}.
         """
         transport: Any = self.transport
         address = transport.getPeer()
@@ -99,7 +99,7 @@ class RPCProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """
-        As L{Protocol.dataReceived}.
+        As C{Protocol.dataReceived}.
         """
         if self._lost:
             return
@@ -182,7 +182,7 @@ class RPCProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
-        As L{Protocol.connectionLost}.
+        As C{Protocol.connectionLost}.
         """
         self._lost = True
         self._backlog.clear()
@@ -206,7 +206,7 @@ class RPCFactory(Factory):
 
     def buildProtocol(self, addr: Optional[IAddress]) -> RPCProtocol:
         """
-        As L{Factory.buildProtocol}.
+        As C{Factory.buildProtocol}.
         """
         protocol = RPCProtocol(self.hub, self.onConnect)
         protocol.factory = self

@@ -82,13 +82,13 @@ class Port:
 
     def logPrefix(self) -> str:
         """
-        As L{ILoggingContext.logPrefix}.
+        As C{ILoggingContext.logPrefix}.
         """
         return "RPC port"
 
     def startListening(self) -> None:
         """
-        As L{IListeningPort.startListening}.
+        As C{IListeningPort.startListening}.
         """
         self._reactor.addReader(self)
 
@@ -139,7 +139,7 @@ class Port:
 
     def stopListening(self) -> Deferred[None]:
         """
-        As L{IListeningPort.stopListening}; connections go on.
+        As C{IListeningPort.stopListening}; connections go on.
         """
         if not self._closed:
             self._reactor.removeReader(self)
@@ -148,7 +148,7 @@ class Port:
 
     def connectionLost(self, reason: Optional[Failure]) -> None:
         """
-        As L{IReadDescriptor.connectionLost}.
+        As C{IReadDescriptor.connectionLost}.
         """
         if self._closed:
             return
@@ -175,7 +175,7 @@ class RPCServer:
         onConnect: Optional[Callable[[Peer], None]] = None,
     ) -> None:
         """
-        @param reactor: the reactor; provides L{IReactorFDSet} and L{IReactorTime}.
+        @param reactor: the reactor; provides L{IReactorFDSet} and C{IReactorTime}.
         @param clock: for deadlines of calls to the clients; monotonic by default.
         @param onConnect: called with the L{Peer} of each new connection.
         """

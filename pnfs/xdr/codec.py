@@ -15,7 +15,7 @@ attrs class whose fields are wire types::
 
 L{codecFor} turns a type into straight-line Python: adjacent fields of fixed size,
 nested structs and the lengths of what follows included, become one
-L{struct.Struct}. Every variable length has a limit, checked before any use.
+C{struct.Struct}. Every variable length has a limit, checked before any use.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Fixed:
     """
     A value of fixed size.
 
-    @ivar format: one L{struct} format item, such as C{"I"}, C{"Q"} or C{"16s"}
+    @ivar format: one C{struct} format item, such as C{"I"}, C{"Q"} or C{"16s"}
         (byte strings a multiple of 4 long).
     """
 

@@ -133,7 +133,7 @@ class SyncedFile:
         Bring to stable storage what has been written before this call.
 
         @param full: also owner, mode, times and extended attributes.
-        @return: fires with None, or fails with L{OSError}.
+        @return: fires with None, or fails with C{OSError}.
         """
         waiter: Deferred[None] = Deferred()
         self._waiting.append(waiter)

@@ -30,7 +30,7 @@ async def settled(deferred: Deferred[Any]) -> Any:
     """
     Wait for something of the operating system.
 
-    @raise BackendError: instead of L{OSError}.
+    @raise BackendError: instead of C{OSError}.
     """
     try:
         return await deferred

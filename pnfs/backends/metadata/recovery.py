@@ -4,12 +4,10 @@ Recovery stores: what a server must know after a restart.
 
 L{FileRecoveryStore} keeps, in one folder, files that ordinary tools can read:
 
-=============== =========================================================
-C{epoch}        the number of starts, decimal
-C{clients}      one line per event, C{+} or C{-} and the owner in hex;
-                rewritten without history at each start
-C{identity-N}   the identity called N, in hex
-=============== =========================================================
+  - C{epoch}: the number of starts, decimal;
+  - C{clients}: one line per event, C{+} or C{-} and the owner in hex; rewritten
+    without history at each start;
+  - C{identity-N}: the identity called N, in hex.
 
 A line that was cut off by a crash has not been acknowledged and is left out.
 

@@ -86,7 +86,7 @@ class XattrMetadataBackend(XattrAttributes):
         node = self._live(directory)
         if node.children is None:
             raise NotDirectory(node.handle.hex())
-        if node is self.root:
+        if self.root is directory:
             return node
         try:
             fd = os.open(b"..", READ_FLAGS, dir_fd=self._directoryFD(node))

@@ -10,7 +10,7 @@ L{IndexedHandles}: without that capability, a small SQLite database remembers
 under which names each handle is found; where the file system gives no kernel
 handles, it also gives the identities. Every commit survives C{kill -9}.
 
-The calls go through L{ctypes.PyDLL}: none of them blocks, and letting the
+The calls go through C{ctypes.PyDLL}: none of them blocks, and letting the
 interpreter lock go would cost more than the call.
 """
 

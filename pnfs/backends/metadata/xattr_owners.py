@@ -135,13 +135,14 @@ class RealOwners:
 class RecordedOwners:
     """
     Records say who owns what.
-
-    @param attribute: full name of the C{owner} record.
     """
 
     real = False
 
     def __init__(self, namespace: str) -> None:
+        """
+        @param namespace: what the full name of the C{owner} record begins with.
+        """
         self._attribute = namespace + OWNER
 
     def underneath(self, ftype: int, mode: int) -> int:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 

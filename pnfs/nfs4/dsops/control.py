@@ -3,18 +3,15 @@
 What a metadata server does to data files: standard operations under a control
 handle. Without such a handle each of them is refused.
 
-============  ================================================================
-operation     meaning under a control handle
-============  ================================================================
-OPEN          on the data server's own handle: make the object of that name
-REMOVE        on the data server's own handle: delete the object of that name
-LOOKUP        on the data server's own handle: the object's control handle
-READDIR       on the data server's own handle: list objects by name
-GETATTR       attributes of the object, or space of the data server
-SETATTR       size, owner, mode and times of the object
-SETXATTR      C{pnfs.epoch} (4 bytes, big endian): raise the fence epoch;
-              C{pnfs.extend} (8 bytes, big endian): grow to a size, never shrink
-============  ================================================================
+  - OPEN on the data server's own handle makes the object of that name;
+  - REMOVE there deletes the object of that name;
+  - LOOKUP there gives the object's control handle;
+  - READDIR there lists objects by name;
+  - GETATTR tells attributes of the object, or space of the data server;
+  - SETATTR sets size, owner, mode and times of the object;
+  - SETXATTR of C{pnfs.epoch} (4 bytes, big endian) raises the fence epoch, and of
+    C{pnfs.extend} (8 bytes, big endian) grows the object to a size; it never
+    shrinks.
 """
 
 from __future__ import annotations
@@ -52,7 +49,7 @@ from pnfs.nfs4.types import (
     uint64_t,
     verifier4,
 )
-from pnfs.xdr.codec import PAD, Fixed, Opaque, Union, codecFor
+from pnfs.xdr.codec import PAD, Opaque, Union, codecFor
 
 EPOCH_XATTR = b"pnfs.epoch"
 EXTEND_XATTR = b"pnfs.extend"
@@ -281,7 +278,7 @@ class READDIR4args:
     """
 
     cookie: uint64_t
-    cookieverf: Annotated[bytes, Fixed("8s")]
+    cookieverf: verifier4
     dircount: count4
     maxcount: count4
     attr_request: bitmap4
