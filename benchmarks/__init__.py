@@ -1,0 +1,3 @@
+"""
+How fast the servers are: a load generator, and the matrix that C{make bench} runs.
+"""
