@@ -12,7 +12,7 @@ from benchmarks import wire
 from benchmarks.cells import Metadata
 from benchmarks.load import Task, run
 from benchmarks.session import Session, checkReply
-from benchmarks.wire import Results
+from benchmarks.wire import BenchmarkError, Results
 
 _BATCH = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -72,7 +72,8 @@ def _many(session: Session, operations: Sequence[bytes], count: int = 1) -> list
     )
     replies = sorted(session.receive() for _ in operations)
     for reply in replies:
-        checkReply(reply)
+        if checkReply(reply):
+            raise BenchmarkError("the server has no room for more")
     return replies
 
 

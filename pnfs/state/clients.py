@@ -112,7 +112,7 @@ class ClientTable:
         leaseSeconds: float,
         recovery: Optional[Grace] = None,
         maxUnconfirmed: int = 1024,
-        maxClients: int = 65536,
+        maxClients: int = 262144,
     ) -> None:
         """
         @param epoch: number of this start of the server: the high half of its
