@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 
 from pnfs.backends.errors import BackendError, BadConfiguration
 from pnfs.clock import MonotonicClock
-from pnfs.config import Address, LimitsConfig
+from pnfs.config import LimitsConfig
+from pnfs.configvalues import Address
 from pnfs.metrics import metricsSite
 from pnfs.rpc.dispatch import hasten
 from pnfs.rpc.limits import Limits

@@ -11,9 +11,8 @@ from typing import Any, Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import BadConfiguration
-from pnfs.config import (
-    loadDS,
-    loadMDS,
+from pnfs.config import loadDS, loadMDS
+from pnfs.configvalues import (
     parseAddress,
     parseNumericAddress,
     parseSize,

@@ -13,7 +13,7 @@ from typing import Any, Optional
 from pnfs.admin.site import Site, SiteFailed, SiteOptions, parseOperations
 from pnfs.client.exercise import ServerTraffic, exercise
 from pnfs.command.reactor import runUntilDone
-from pnfs.config import parseSize
+from pnfs.configvalues import parseSize
 
 
 def _size(text: str) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any, Callable, Mapping, Sequence
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -22,22 +21,19 @@ from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import (
     BackendError,
     IOFailed,
-    NoSpace,
-    NoSuchObject,
     Unreachable,
-    Unsupported,
 )
 from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import split
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.placing import Placing
 from pnfs.mds.removals import Removals
 from pnfs.mds.turns import Turns
-from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec, objectName
+from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
 from pnfs.values import (
     Inode,
     IOMode,
-    PlaceRequest,
     Placement,
     ReadResult,
     SetAttributes,
@@ -69,11 +65,11 @@ class DataFiles:
         self._capabilities = capabilities
         self._wallTime = wallTime
         self._turns = Turns()
+        self._placing = Placing(servers, self._turns)
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self._ragged: set[tuple[int, bytes]] = set()
-        self._sequence = 0
         self._minted: dict[tuple[bytes, int, int], bytes] = {}
-        self.removals = Removals(self._on, clock)
+        self.removals = Removals(servers.on, clock)
 
     # -- handles -----------------------------------------------------------------
 
@@ -91,175 +87,16 @@ class DataFiles:
             self._minted[key] = handle
         return handle
 
-    async def _on(self, uuid: bytes, call: Callable[[Any], Any]) -> Any:
-        """
-        Do something at a data server; remember if it does not answer.
-        """
-        member = self._servers.byUUID(uuid)
-        if not member.up:
-            raise Unreachable(f"data server {member.config.name} does not answer")
-        try:
-            return await call(member.backend)
-        except Unreachable as error:
-            self._servers.down(uuid, error)
-            raise
-
-    async def _onFile(self, uuid: bytes, call: Callable[[Any], Any]) -> Any:
-        """
-        As L{_on}, with a data file that must be there: that it is not does not
-        mean that the file is gone.
-        """
-        try:
-            return await self._on(uuid, call)
-        except NoSuchObject as error:
-            raise IOFailed(
-                f"data file {error} is missing at data server {uuid.hex()}"
-            ) from error
-
-    async def _onAll(self, placement: Placement, call: Callable[[Any], Any]) -> None:
-        """
-        As L{_onFile}, at all data servers of a file, or at none if one of them
-        does not answer.
-        """
-        for uuid in placement.dataServers:
-            member = self._servers.byUUID(uuid)
-            if not member.up:
-                raise Unreachable(f"data server {member.config.name} does not answer")
-        await gather([self._onFile(uuid, call) for uuid in placement.dataServers])
-
     # -- making ------------------------------------------------------------------
 
     async def ensure(self, export: Any, inode: Inode) -> Placement:
         """
         See L{IFileData.ensure}.
         """
-        placement = await self._place(export, inode)
+        placement = await self._placing.place(export, inode)
         if (export.id, inode.handle) in self._ragged:
             await self.refresh(export, inode)
         return placement
-
-    async def _place(self, export: Any, inode: Inode) -> Placement:
-        if inode.hasPlacement:
-            placement = await export.backend.loadPlacement(inode)
-            if placement is not None:
-                return placement  # type: ignore[no-any-return]
-        key = (export.id, inode.handle)
-        await self._turns.take(key)
-        try:
-            placement = await export.backend.loadPlacement(inode)
-            if placement is None:
-                placement = await self._make(export, inode)
-            return placement  # type: ignore[no-any-return]
-        finally:
-            self._turns.give(key)
-
-    async def _make(self, export: Any, inode: Inode) -> Placement:
-        """
-        Make the data files, elsewhere if a data server is full or falls silent.
-        """
-        name = objectName(export.id, inode.handle)
-        made: set[bytes] = set()
-        try:
-            placement = await self._makeSomewhere(export, inode, name, made)
-        except BackendError:
-            await self._unmake(name, made)
-            raise
-        await self._unmake(name, made.difference(placement.dataServers))
-        await export.backend.storePlacement(inode, placement)
-        return placement
-
-    async def _unmake(self, name: bytes, uuids: set[bytes]) -> None:
-        """
-        Remove data files that were made in vain. Should that not work, an empty one
-        is left behind, as after a crash.
-        """
-        await gatherOutcomes(
-            [self._on(uuid, lambda ds: ds.remove(name)) for uuid in uuids]
-        )
-
-    async def _makeSomewhere(
-        self, export: Any, inode: Inode, name: bytes, made: set[bytes]
-    ) -> Placement:
-        """
-        @param made: gets the UUIDs of the data servers where there is something now.
-        """
-        full: set[bytes] = set()
-        while True:
-            placement = self._choose(export, inode, name, full)
-            uuids = placement.dataServers
-            outcomes = await gatherOutcomes(
-                [
-                    self._on(uuid, lambda ds: self._createOne(ds, inode, placement))
-                    for uuid in uuids
-                ]
-            )
-            made.update(
-                uuid
-                for uuid, outcome in zip(uuids, outcomes)
-                if not isinstance(outcome, Unreachable)
-            )
-            full.update(
-                uuid
-                for uuid, outcome in zip(uuids, outcomes)
-                if isinstance(outcome, NoSpace)
-            )
-            failures = [o for o in outcomes if isinstance(o, Exception)]
-            for failure in failures:
-                if not isinstance(failure, (Unreachable, NoSpace)):
-                    raise failure
-            if not failures:
-                return placement
-
-    def _choose(
-        self, export: Any, inode: Inode, name: bytes, full: set[bytes]
-    ) -> Placement:
-        """
-        Have the driver place a file.
-
-        @raise Unreachable: it would work if data servers answered that do not.
-        @raise NoSpace: it would not work even then.
-        """
-        driver = _driverOf(export)
-        reason = ""
-        # Drivers pass over those that are not available.
-        known = [
-            attrs.evolve(server, available=True)
-            for server in self._servers.named(export.dataServers)
-            if server.uuid not in full
-        ]
-        usable = [server for server in known if self._servers.up(server.uuid)]
-        self._sequence += 1
-        for servers in (usable, known):
-            if not servers:
-                continue
-            try:
-                placement: Placement = driver.place(
-                    PlaceRequest(
-                        stripeUnit=export.stripeUnit,
-                        stripeCount=min(export.stripeCount, len(servers)),
-                        mirrors=export.mirrors,
-                        name=name,
-                        sequence=self._sequence,
-                        path=export.backend.pathOf(inode),
-                    ),
-                    servers,
-                )
-            except ValueError as error:
-                reason = str(error)
-                continue
-            if servers is usable:
-                return placement
-            raise Unreachable("data servers needed for a new file do not answer")
-        if self._servers.unknown(export.dataServers):
-            raise Unreachable("data servers have never answered yet")
-        raise NoSpace(reason or "every data server is full")
-
-    async def _createOne(self, ds: Any, inode: Inode, placement: Placement) -> None:
-        await ds.create(
-            placement.name, inode.uid, inode.gid, inode.mode, placement.epoch
-        )
-        if inode.size:
-            await ds.extend(placement.name, inode.size)
 
     # -- size and times ------------------------------------------------------------
 
@@ -309,7 +146,9 @@ class DataFiles:
             short = [uuid for uuid, a in found.items() if a.size < size]
             await gather(
                 [
-                    self._onFile(uuid, lambda ds: ds.extend(placement.name, size))
+                    self._servers.onFile(
+                        uuid, lambda ds: ds.extend(placement.name, size)
+                    )
                     for uuid in short
                 ]
             )
@@ -333,7 +172,7 @@ class DataFiles:
         uuids = placement.dataServers
         outcomes = await gatherOutcomes(
             [
-                self._onFile(uuid, lambda ds: ds.getattr(placement.name))
+                self._servers.onFile(uuid, lambda ds: ds.getattr(placement.name))
                 for uuid in uuids
             ]
         )
@@ -361,7 +200,7 @@ class DataFiles:
             placement = await export.backend.loadPlacement(inode)
             if placement is not None:
                 changes = SetAttributes(size=size)
-                await self._onAll(
+                await self._servers.onAll(
                     placement, lambda ds: ds.setattr(placement.name, changes)
                 )
                 self._ragged.discard(key)
@@ -398,7 +237,9 @@ class DataFiles:
             placement = await export.backend.loadPlacement(inode)
             if placement is not None:
                 now = changes()
-                await self._onAll(placement, lambda ds: ds.setattr(placement.name, now))
+                await self._servers.onAll(
+                    placement, lambda ds: ds.setattr(placement.name, now)
+                )
         finally:
             self._turns.give(key)
 
@@ -457,7 +298,7 @@ class DataFiles:
         problem: Exception = Unreachable("no data server answers")
         for uuid in readOrder(mirrors, [u for u in mirrors if not self._servers.up(u)]):
             try:
-                result = await self._onFile(
+                result = await self._servers.onFile(
                     uuid, lambda ds: ds.read(placement.name, offset, count)
                 )
             except (Unreachable, IOFailed) as error:
@@ -475,7 +316,7 @@ class DataFiles:
         """
         See L{IFileData.write}.
         """
-        placement = await self._place(export, inode)
+        placement = await self._placing.place(export, inode)
         key = (export.id, inode.handle)
         await self._turns.share(key)
         try:
@@ -500,12 +341,16 @@ class DataFiles:
         for column, start, length in ranges:
             part = data[start - offset : start - offset + length]
             for uuid in placement.columns[column]:
-                writes.append(self._onFile(uuid, _writer(name, start, part, stable)))
+                writes.append(
+                    self._servers.onFile(uuid, _writer(name, start, part, stable))
+                )
         # The verifier of the whole must be that which COMMIT will tell.
         heard = {uuid for column, _, _ in ranges for uuid in placement.columns[column]}
         for uuid in placement.dataServers:
             if uuid not in heard and self._verifierOf(uuid) == _UNHEARD:
-                writes.append(self._onFile(uuid, lambda ds: ds.commit(name, 0, 0)))
+                writes.append(
+                    self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
+                )
         outcomes = await gatherOutcomes(writes)
         done, committed, told = self._written(placement, ranges, outcomes)
         end = offset + done
@@ -585,7 +430,7 @@ class DataFiles:
         uuids = placement.dataServers
         verifiers = await gather(
             [
-                self._onFile(uuid, lambda ds: ds.commit(placement.name, 0, 0))
+                self._servers.onFile(uuid, lambda ds: ds.commit(placement.name, 0, 0))
                 for uuid in uuids
             ]
         )
@@ -606,16 +451,6 @@ class DataFiles:
         Remove nothing any more.
         """
         self.removals.stop()
-
-
-def _driverOf(export: Any) -> Any:
-    """
-    The driver that places an export's new files.
-    """
-    for driver in export.drivers.values():
-        if driver.name == export.layout:
-            return driver
-    raise Unsupported(f"export {export.path} has no data servers")
 
 
 def _writer(name: bytes, offset: int, part: memoryview, stable: int) -> Any:

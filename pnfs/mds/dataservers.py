@@ -17,15 +17,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from pnfs.backends.ds.remote import gatherOutcomes
+from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import (
     BackendError,
     BadConfiguration,
+    IOFailed,
     NoSuchObject,
     Unreachable,
 )
 from pnfs.config import DataServerConfig
-from pnfs.values import DataServer, FSStatistics
+from pnfs.values import DataServer, FSStatistics, Placement
 
 PROBE_SECONDS = 2.0
 """How often a data server is asked whether it lives."""
@@ -227,6 +228,44 @@ class DataServers:
                 address="{}:{}".format(*member.config.address),
                 reason=problem,
             )
+
+    # -- doing something there ---------------------------------------------------
+
+    async def on(self, uuid: bytes, call: Callable[[Any], Any]) -> Any:
+        """
+        Do something at a data server; remember if it does not answer.
+        """
+        member = self.byUUID(uuid)
+        if not member.up:
+            raise Unreachable(f"data server {member.config.name} does not answer")
+        try:
+            return await call(member.backend)
+        except Unreachable as error:
+            self.down(uuid, error)
+            raise
+
+    async def onFile(self, uuid: bytes, call: Callable[[Any], Any]) -> Any:
+        """
+        As L{on}, with a data file that must be there: that it is not does not
+        mean that the file is gone.
+        """
+        try:
+            return await self.on(uuid, call)
+        except NoSuchObject as error:
+            raise IOFailed(
+                f"data file {error} is missing at data server {uuid.hex()}"
+            ) from error
+
+    async def onAll(self, placement: Placement, call: Callable[[Any], Any]) -> None:
+        """
+        As L{onFile}, at all data servers of a file, or at none if one of them
+        does not answer.
+        """
+        for uuid in placement.dataServers:
+            member = self.byUUID(uuid)
+            if not member.up:
+                raise Unreachable(f"data server {member.config.name} does not answer")
+        await gather([self.onFile(uuid, call) for uuid in placement.dataServers])
 
     # -- probes ------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ class XattrMetadataBackend(XattrAttributes):
         node = self._live(directory)
         if node.children is None:
             raise NotDirectory(node.handle.hex())
-        if self.root is directory:
+        if node.handle == self.root.handle:
             return node
         try:
             fd = os.open(b"..", READ_FLAGS, dir_fd=self._directoryFD(node))

@@ -1,0 +1,172 @@
+# -*- test-case-name: tests.mds.test_datafiles -*-
+"""
+Where a new file's bytes go: its data files are made when they are first needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from pnfs.backends.ds.remote import gatherOutcomes
+from pnfs.backends.errors import BackendError, NoSpace, Unreachable, Unsupported
+from pnfs.mds.dataservers import DataServers
+from pnfs.mds.turns import Turns
+from pnfs.namespace.filehandles import objectName
+from pnfs.values import Inode, PlaceRequest, Placement
+
+
+class Placing:
+    """
+    Has layout drivers choose data servers, and makes the data files there.
+    """
+
+    def __init__(self, servers: DataServers, turns: Turns) -> None:
+        """
+        @param turns: by (export id, handle): whoever makes is alone at work.
+        """
+        self._servers = servers
+        self._turns = turns
+        self._sequence = 0
+
+    async def place(self, export: Any, inode: Inode) -> Placement:
+        """
+        The file's placement; makes the data files if there are none yet.
+
+        @raise Unreachable: a data server needed for it does not answer.
+        @raise NoSpace: no data server can take it.
+        """
+        if inode.hasPlacement:
+            placement = await export.backend.loadPlacement(inode)
+            if placement is not None:
+                return placement  # type: ignore[no-any-return]
+        key = (export.id, inode.handle)
+        await self._turns.take(key)
+        try:
+            placement = await export.backend.loadPlacement(inode)
+            if placement is None:
+                placement = await self._make(export, inode)
+            return placement  # type: ignore[no-any-return]
+        finally:
+            self._turns.give(key)
+
+    async def _make(self, export: Any, inode: Inode) -> Placement:
+        """
+        Make the data files, elsewhere if a data server is full or falls silent.
+        """
+        name = objectName(export.id, inode.handle)
+        made: set[bytes] = set()
+        try:
+            placement = await self._makeSomewhere(export, inode, name, made)
+        except BackendError:
+            await self._unmake(name, made)
+            raise
+        await self._unmake(name, made.difference(placement.dataServers))
+        await export.backend.storePlacement(inode, placement)
+        return placement
+
+    async def _unmake(self, name: bytes, uuids: set[bytes]) -> None:
+        """
+        Remove data files that were made in vain. Should that not work, an empty one
+        is left behind, as after a crash.
+        """
+        await gatherOutcomes(
+            [self._servers.on(uuid, lambda ds: ds.remove(name)) for uuid in uuids]
+        )
+
+    async def _makeSomewhere(
+        self, export: Any, inode: Inode, name: bytes, made: set[bytes]
+    ) -> Placement:
+        """
+        @param made: gets the UUIDs of the data servers where there is something now.
+        """
+        full: set[bytes] = set()
+        while True:
+            placement = self._choose(export, inode, name, full)
+            uuids = placement.dataServers
+            outcomes = await gatherOutcomes(
+                [
+                    self._servers.on(
+                        uuid, lambda ds: self._createOne(ds, inode, placement)
+                    )
+                    for uuid in uuids
+                ]
+            )
+            made.update(
+                uuid
+                for uuid, outcome in zip(uuids, outcomes)
+                if not isinstance(outcome, Unreachable)
+            )
+            full.update(
+                uuid
+                for uuid, outcome in zip(uuids, outcomes)
+                if isinstance(outcome, NoSpace)
+            )
+            failures = [o for o in outcomes if isinstance(o, Exception)]
+            for failure in failures:
+                if not isinstance(failure, (Unreachable, NoSpace)):
+                    raise failure
+            if not failures:
+                return placement
+
+    def _choose(
+        self, export: Any, inode: Inode, name: bytes, full: set[bytes]
+    ) -> Placement:
+        """
+        Have the driver place a file.
+
+        @raise Unreachable: it would work if data servers answered that do not.
+        @raise NoSpace: it would not work even then.
+        """
+        driver = _driverOf(export)
+        reason = ""
+        # Drivers pass over those that are not available.
+        known = [
+            attrs.evolve(server, available=True)
+            for server in self._servers.named(export.dataServers)
+            if server.uuid not in full
+        ]
+        usable = [server for server in known if self._servers.up(server.uuid)]
+        self._sequence += 1
+        for servers in (usable, known):
+            if not servers:
+                continue
+            try:
+                placement: Placement = driver.place(
+                    PlaceRequest(
+                        stripeUnit=export.stripeUnit,
+                        stripeCount=min(export.stripeCount, len(servers)),
+                        mirrors=export.mirrors,
+                        name=name,
+                        sequence=self._sequence,
+                        path=export.backend.pathOf(inode),
+                    ),
+                    servers,
+                )
+            except ValueError as error:
+                reason = str(error)
+                continue
+            if servers is usable:
+                return placement
+            raise Unreachable("data servers needed for a new file do not answer")
+        if self._servers.unknown(export.dataServers):
+            raise Unreachable("data servers have never answered yet")
+        raise NoSpace(reason or "every data server is full")
+
+    async def _createOne(self, ds: Any, inode: Inode, placement: Placement) -> None:
+        await ds.create(
+            placement.name, inode.uid, inode.gid, inode.mode, placement.epoch
+        )
+        if inode.size:
+            await ds.extend(placement.name, inode.size)
+
+
+def _driverOf(export: Any) -> Any:
+    """
+    The driver that places an export's new files.
+    """
+    for driver in export.drivers.values():
+        if driver.name == export.layout:
+            return driver
+    raise Unsupported(f"export {export.path} has no data servers")
