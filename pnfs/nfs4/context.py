@@ -104,6 +104,7 @@ class CompoundContext:
     @ivar index: of this operation in the COMPOUND; count: of all of them.
     @ivar session: and C{slot}, C{client}: set by SEQUENCE.
     @ivar digest: of the request, for the slot.
+    @ivar asked: the inode whose size the data servers were asked for last.
     """
 
     server: Any
@@ -130,6 +131,7 @@ class CompoundContext:
     client: Any = None
     request: Any = None
     requestStart: int = 0
+    asked: Any = None
 
     def setCurrent(self, fh: bytes, inode: Any, export: Any) -> None:
         """

@@ -135,7 +135,7 @@ class Field:
     """
     Of fixed size, read off the object.
 
-    @ivar format: L{struct} items, one for each of C{expressions}.
+    @ivar format: C{struct} items, one for each of C{expressions}.
     """
 
     format: str
@@ -277,17 +277,3 @@ def supported(minor: int) -> int:
     The bitmap of C{supported_attrs} in a minor version.
     """
     return _SUPPORTED_2 if minor >= 2 else _SUPPORTED_1
-
-
-def writtenElsewhere(inode: Any, client: Optional[Any]) -> bool:
-    """
-    May a client other than this one be writing the file through a layout, so that
-    only the data servers know its size and times?
-    """
-    state = inode.state
-    if state is None or not state.layouts:
-        return False
-    for layout in state.layouts.values():
-        if layout.client is not client and layout.mayHaveWritten():
-            return True
-    return False

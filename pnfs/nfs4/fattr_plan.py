@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.nfs4.ops.test_getattr -*-
 """
 Encoding C{fattr4}: a function is compiled for each set of attributes that clients
-ask for. Constants and fields of fixed size in a row become one L{struct} pack, so
+ask for. Constants and fields of fixed size in a row become one C{struct} pack, so
 that what a Linux client wants costs about two microseconds; and once, since the
 result is kept in C{Inode.encoded} until the object changes.
 """
@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 
 import attrs
 
-from pnfs.backends.errors import Unreachable
+from pnfs.backends.errors import BackendError
 from pnfs.nfs4.fattr import (
     ATTRIBUTES,
     FROM_DATA_SERVERS,
@@ -23,10 +23,10 @@ from pnfs.nfs4.fattr import (
     OwnerStrings,
     opaque,
     supported,
-    writtenElsewhere,
 )
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
+from pnfs.state.layouts import mayBeWritten
 from pnfs.values import FSStatistics, Inode
 
 PLANS_LIMIT = 256
@@ -240,16 +240,31 @@ async def statistics(export: Any) -> FSStatistics:
     )
 
 
+async def refreshWritten(server: Any, export: Any, inode: Inode) -> None:
+    """
+    Bring the size and times of a file up to date if clients may be writing it
+    through layouts. The one that asks is no exception: Linux sends no LAYOUTCOMMIT
+    for what a data server has written FILE_SYNC, but believes the size it is told.
+    """
+    state = inode.state
+    if state is None or not mayBeWritten(state):
+        return
+    layouts = list(state.layouts.values())
+    try:
+        await server.data.refresh(export, inode)
+    except BackendError:
+        # A dead data server must not hide the file: answer what is known.
+        return
+    for layout in layouts:
+        layout.refreshed()
+
+
 async def currentAttributes(ctx: Any, plan: Plan) -> bytes:
     """
     The current object's attributes when somebody has to be asked first: the data
-    servers, if another client may be writing to them, or the backend for space.
+    servers, if a client may be writing to them, or the backend for space.
     """
     inode, export = ctx.inode, ctx.export
-    if plan.fromData and writtenElsewhere(inode, ctx.client):
-        try:
-            await ctx.server.data.refresh(export, inode)
-        except Unreachable:
-            # A dead data server must not hide the file: answer what is known.
-            pass
+    if plan.fromData and ctx.asked is not inode:
+        await refreshWritten(ctx.server, export, inode)
     return plan.of(inode, await statistics(export) if plan.volatile else None)

@@ -23,6 +23,7 @@ import attrs
 
 from pnfs.state.errors import BadStateid, DelegRevoked, OldStateid
 from pnfs.state.files import FileState
+from pnfs.state.opens import WRITE
 from pnfs.state.stateids import State, StateidTable
 from pnfs.values import (
     NFS4_UINT64_MAX,
@@ -140,10 +141,35 @@ class LayoutState(State):
 
     def refreshed(self) -> None:
         """
-        The data servers have been asked. As long as the client may write, that
-        does not mean much.
+        The data servers have been asked.
         """
-        self.dirty = self.holdsWrite
+        self.dirty = False
+
+    def stoppedWriting(self) -> None:
+        """
+        The client has given up an open for writing, and the data servers have not
+        been asked since.
+        """
+        if self.holdsWrite:
+            self.dirty = True
+
+
+def mayBeWritten(file: FileState) -> bool:
+    """
+    May the data servers know more of a file than the metadata server does? Some
+    client can write to them now, which takes a layout and an open, or has been able
+    to since they were asked.
+    """
+    layouts = file.layouts
+    for layout in layouts.values():
+        if layout.dirty:
+            return True
+    for state in file.opens.values():
+        if state.access & WRITE:
+            layout = layouts.get(state.client.clientid)
+            if layout is not None and layout.holdsWrite:
+                return True
+    return False
 
 
 class LayoutTable:
@@ -265,6 +291,7 @@ class LayoutTable:
 
         @return: something is left; the seqid has moved.
         """
+        layout.stoppedWriting()
         left = removed(layout.segments, iomode, start, end)
         if left:
             layout.segments = left

@@ -6,7 +6,6 @@ CLOSE (RFC 8881, section 18.2).
 from __future__ import annotations
 
 import struct
-from contextlib import suppress
 from typing import Any, Awaitable, Union
 
 from pnfs.backends.errors import BackendError
@@ -17,6 +16,7 @@ from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.unlinked import settleFile
 from pnfs.nfs4.types import INVALID_STATEID
 from pnfs.state.files import FileState
+from pnfs.state.layouts import LayoutState
 from pnfs.state.opens import WRITE, OpenState
 
 _unpack = struct.Struct(">I16s").unpack_from
@@ -44,7 +44,7 @@ def close(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
     if file.layouts and state.access & WRITE:
         layout = file.layouts.get(ctx.client.clientid)
         if layout is not None and layout.mayHaveWritten():
-            return _closeWritten(ctx, state, file, pos + 20)
+            return _closeWritten(ctx, state, file, layout, pos + 20)
     ctx.server.opens.close(state)
     if not file.opens:
         if file.unlinked:
@@ -57,7 +57,11 @@ def close(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
 
 
 async def _closeWritten(
-    ctx: CompoundContext, state: OpenState, file: FileState, pos: int
+    ctx: CompoundContext,
+    state: OpenState,
+    file: FileState,
+    layout: LayoutState,
+    pos: int,
 ) -> int:
     """
     The closer may have written to data servers: before it is told that the file is
@@ -66,10 +70,15 @@ async def _closeWritten(
     """
     server = ctx.server
     server.opens.checkClose(state)
-    with suppress(BackendError):
+    try:
+        await server.data.refresh(file.export, file.inode)
+    except BackendError:
         # A client must be able to close while a data server is down. The layout
         # stays marked, so that the next GETATTR asks again.
-        await server.data.refresh(file.export, file.inode)
+        layout.stoppedWriting()
+    else:
+        layout.refreshed()
+        ctx.asked = file.inode
     if server.stateids.lookup(state.other) is state:
         server.opens.close(state)
     return await _settle(ctx, file, pos)

@@ -140,6 +140,7 @@ async def layoutcommit(
             raise NFSError(nfsstat4.NFS4ERR_BADLAYOUT)
     before = inode.size
     await ctx.server.data.refresh(ctx.export, inode)
+    ctx.asked = inode
     if layout is not None:
         layout.refreshed()
     return LAYOUTCOMMIT4resok(inode.size if inode.size != before else None)

@@ -14,7 +14,7 @@ from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import SHARE_ACCESS_MASK, WANT_MASK
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import seqid4, stateid4, uint32_t
-from pnfs.state.opens import OpenState
+from pnfs.state.opens import WRITE, OpenState
 
 
 @attrs.define
@@ -61,5 +61,9 @@ def open_downgrade(
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
     state = requireState(ctx, inode, args.open_stateid, OpenState)
     ctx.server.opens.downgrade(state, access, args.share_deny)
+    if not access & WRITE:
+        layout = state.file.layouts.get(ctx.client.clientid)
+        if layout is not None:
+            layout.stoppedWriting()
     ctx.stateid = state.stateid
     return OPEN_DOWNGRADE4resok(state.stateid)

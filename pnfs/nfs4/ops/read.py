@@ -9,6 +9,7 @@ import struct
 from typing import Any
 
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.fattr_plan import refreshWritten
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.ops.conflicts import requireIOPermission, requireIOState
 from pnfs.nfs4.ops.errorlists import errorsOf
@@ -43,6 +44,11 @@ async def read(ctx: CompoundContext, buf: Any, pos: int) -> int:
     inode = ctx.requireFile()
     requireIOState(ctx, inode, stateid, READ)
     requireIOPermission(ctx, inode, READ)
+    state = inode.state
+    if state is not None and state.layouts and offset + count > inode.size:
+        # Others, or the reader itself, may have written more.
+        await refreshWritten(ctx.server, ctx.export, inode)
+        requireIOState(ctx, inode, stateid, READ)
     room = ctx.limitBytes - ctx.size - RESERVE
     if count and room <= 0:
         raise NFSError(

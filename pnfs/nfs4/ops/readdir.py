@@ -11,15 +11,18 @@ from __future__ import annotations
 import struct
 from typing import Any, Optional
 
+from twisted.internet.defer import Deferred, DeferredList
+
 from pnfs.backends.errors import BackendError
 from pnfs.namespace.access import READ, permissions
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.fattr import FATTR4_RDATTR_ERROR
-from pnfs.nfs4.fattr_plan import Plan, entryPlanFor, statistics
+from pnfs.nfs4.fattr_plan import Plan, entryPlanFor, refreshWritten, statistics
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
+from pnfs.state.layouts import mayBeWritten
 from pnfs.values import DirectoryEntry, FileType, FSStatistics
 from pnfs.xdr.codec import PAD
 
@@ -73,6 +76,8 @@ async def readdir(ctx: CompoundContext, buf: Any, pos: int) -> int:
         entries, last = await export.backend.readdir(
             directory, cookie, max(2, page.room // least + 1)
         )
+        if plan.fromData:
+            await _refreshWritten(ctx, entries)
         if export.mounts:
             full = page.addCrossing(entries, bitmap)
         else:
@@ -84,6 +89,27 @@ async def readdir(ctx: CompoundContext, buf: Any, pos: int) -> int:
         raise NFSError(nfsstat4.NFS4ERR_TOOSMALL)
     ctx.out.append(b"".join((_OK, _VERIFIER, *page.pieces, _END(0, 0 if full else 1))))
     return pos
+
+
+async def _refreshWritten(ctx: CompoundContext, entries: Any) -> None:
+    """
+    Ask the data servers about those that are being written: a client takes the
+    sizes in a listing for those of its own open files, too.
+    """
+    written = [
+        entry.inode
+        for entry in entries
+        if entry.inode is not None
+        and entry.inode.state is not None
+        and mayBeWritten(entry.inode.state)
+    ]
+    if written:
+        server, export = ctx.server, ctx.export
+        running = [
+            Deferred.fromCoroutine(refreshWritten(server, export, inode))
+            for inode in written
+        ]
+        await DeferredList(running, fireOnOneErrback=True, consumeErrors=True)
 
 
 class _Page:

@@ -149,8 +149,11 @@ class CloseTests(SynchronousTestCase):
         fixture.server.layouts.grant(
             self.inode.state, fixture.client, 1, (), [(2, 0, 1 << 64)]
         )
+        layout = self.inode.state.layouts[fixture.client.clientid]
+        layout.refreshed()
         fixture.data.failure = Unreachable()
         self.close(writer)
+        self.assertTrue(layout.dirty)
 
     def test_closedTwiceMeanwhile(self) -> None:
         """

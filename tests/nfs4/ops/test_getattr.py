@@ -183,8 +183,8 @@ class GetattrTests(NamespaceCase):
         for the size before it is told.
         """
         inode = self.make(b"f")
-        self.layoutFor(inode)
         self.attributes(self.fh(inode), 4)
+        self.layoutFor(inode)
 
         async def grown() -> None:
             await self.backend.storeDataAttributes(inode, 4096, 4096, None, None)
@@ -197,12 +197,34 @@ class GetattrTests(NamespaceCase):
 
     def test_ownLayout(self) -> None:
         """
-        The writer itself knows better: nobody is asked for it.
+        The writer itself is told what has reached the data servers, too, for as
+        long as it can write: Linux takes the size it is told for that of its file,
+        though it sends no LAYOUTCOMMIT for what was written FILE_SYNC.
         """
         inode = self.make(b"f")
+        opened = self.openFor(inode)
         self.layoutFor(inode, self.fixture.client)
+        asked = [("refresh", inode.fileid)]
+        for times in (1, 2):
+            self.attributes(self.fh(inode), 4)
+            self.assertEqual(self.data.calls, asked * times)
+        self.fixture.server.opens.close(opened)
         self.attributes(self.fh(inode), 4)
-        self.assertEqual(self.data.calls, [])
+        self.assertEqual(self.data.calls, asked * 2)
+
+    def test_notOpen(self) -> None:
+        """
+        After a grant they are asked once more, even though nobody has the file open
+        any more; if that fails, again.
+        """
+        inode = self.make(b"f")
+        self.layoutFor(inode)
+        self.data.failure = Unreachable()
+        self.attributes(self.fh(inode), 4)
+        self.data.failure = None
+        for _ in range(3):
+            self.attributes(self.fh(inode), 4)
+        self.assertEqual(self.data.calls, [("refresh", inode.fileid)] * 2)
 
     def test_deadDataServer(self) -> None:
         """

@@ -84,6 +84,23 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(self.read(bytes(4) + stateid[4:], 1, 4), (False, b"ome "))
         self.assertEqual(self.read(stateid, 50, 1), (True, b""))
 
+    def test_beingWritten(self) -> None:
+        """
+        Behind the end as it is known here there may be what has been written
+        through a layout since: the data servers are asked. In front of it there is
+        no need to.
+        """
+        data = self.fixture.data
+        stateid = self.open(BOTH)
+        self.fixture.server.layouts.grant(
+            self.inode.state, self.fixture.client, 1, (), [(2, 0, 1 << 64)]
+        )
+        self.read(stateid, 0, 9)
+        self.assertEqual(data.calls, [("refresh",), ("read", 0, 9)])
+        now(self.fixture.backend.setattr(self.inode, SetAttributes(size=9)))
+        self.read(stateid, 0, 9)
+        self.assertEqual(data.calls[2:], [("read", 0, 9)])
+
     def test_currentStateid(self) -> None:
         """
         OPEN and READ in one COMPOUND: the read uses the open's stateid.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from pnfs.backends.errors import Unreachable
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
@@ -75,6 +76,28 @@ class ReaddirTests(NamespaceCase):
         An empty directory has no entries, not even C{.} and C{..}.
         """
         self.assertEqual(self.listing(), ([], 1))
+
+    def test_beingWritten(self) -> None:
+        """
+        The size of a file that is being written through a layout is asked for, as
+        with GETATTR: Linux takes the one it is told. A dead data server does not
+        keep the directory from being listed.
+        """
+        inode = self.make(b"f")
+        self.openFor(inode)
+        self.layoutFor(inode, self.fixture.client)
+
+        async def grown() -> None:
+            await self.backend.storeDataAttributes(inode, 4096, 4096, None, None)
+
+        self.data.onRefresh = grown
+        for failure in (None, Unreachable()):
+            self.data.failure = failure
+            entries, _ = self.listing(attributes=1 << 4)
+            self.assertEqual(entries[0][3], struct.pack(">Q", 4096))
+        asked = len(self.data.calls)
+        self.listing(attributes=1 << 33)
+        self.assertEqual(len(self.data.calls), asked)
 
     def test_all(self) -> None:
         """
