@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.ds.test_tap -*-
+# -*- test-case-name: tests.mds.test_tap -*-
 """
 C{twistd pnfs-ds}.
 """

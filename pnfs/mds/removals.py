@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.mds.test_removals -*-
+# -*- test-case-name: tests.mds.test_datafiles -*-
 """
 Deleting data files in the background.
 

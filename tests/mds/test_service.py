@@ -256,6 +256,27 @@ class SmokeTests(SiteCase):
         self.assertEqual(self.mount.read(fh, stateid, 0, 4 * UNIT), data)
         self.assertEqual(self.mount.attributes(fh, 4), {4: len(data)})
 
+    def test_timesKept(self) -> None:
+        """
+        C{cp -p}: a modification time set after the last write, and before the
+        layout is returned and the file closed, is the one that stays.
+        """
+        fh, stateid = self.mount.create(b"file")
+        layout, body = self.mount.layout(fh, stateid, FILES)
+        self.clock.advance(5)
+        self.spread(filesHandle(body), pattern(3 * UNIT))
+        old = 10**18
+        ops: tuple[Any, ...] = (
+            requests.layoutcommit(layout, 3 * UNIT, 3 * UNIT - 1, FILES),
+            requests.setattr_([requests.modifyTimeAttribute(old)], ANONYMOUS_STATEID),
+            requests.layoutreturn(FILES, layout, b""),
+            requests.close(stateid),
+        )
+        for op in ops:
+            self.clock.advance(5)
+            self.assertEqual(self.mount.run(requests.putfh(fh), op).status, 0)
+        self.assertEqual(self.mount.attributes(fh, 4, 53), {4: 3 * UNIT, 53: old})
+
     def test_readHandle(self) -> None:
         """
         The handle of a layout is good for that file's bytes and for nothing else

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.backends.ds.test_proxied -*-
+# -*- test-case-name: tests.backends.ds.test_controlled -*-
 """
 What every backend that is really an NFS client shares: errors, and I/O in pieces
 no larger than the session takes.
