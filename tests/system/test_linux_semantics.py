@@ -44,7 +44,7 @@ class SemanticsTests(LinuxTestCase):
         guest.tell("go")
         guest.finish(600)
         self.assertEqual(
-            guest.results(), {"lines-4.1": "24", "lines-4.2": "24"}, guest.output
+            guest.results(), {"lines-4.1": "26", "lines-4.2": "26"}, guest.output
         )
 
     def test_striped(self) -> None:

@@ -106,6 +106,27 @@ def append(path: str, data: bytes) -> None:
     os.close(file)
 
 
+def growing(path: str) -> list[int]:
+    """
+    Grow a file in small synchronous steps, which no LAYOUTCOMMIT tells of.
+
+    @return: its size as seen after each step, while it is still open.
+    """
+    sizes = []
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    for place in (10, 3 * STRIPE, 5 * STRIPE + 7):
+        os.pwrite(file, b"grown", place)
+        os.fsync(file)
+        sizes.append(os.fstat(file).st_size)
+        forget()
+        with os.scandir(os.path.dirname(path)) as entries:
+            sizes += [e.stat().st_size for e in entries if path.endswith(e.name)]
+        append(path, b"end")
+        sizes.append(os.fstat(file).st_size)
+    os.close(file)
+    return sizes
+
+
 def main(folder: str) -> None:
     """
     Every step and what is seen after it, one line each.
@@ -153,6 +174,9 @@ def main(folder: str) -> None:
     for step, act in steps:
         act(path("changed"))
         tell(step, "changed")
+
+    print("growing", *growing(path("growing")))
+    tell("grown", "growing")
 
     large = 5 << 30
     places = [0, MIB, large // 2, 3 << 30, (4 << 30) - 10, 4 << 30, large - 5, large]
