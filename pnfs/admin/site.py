@@ -108,20 +108,22 @@ class _Server(ProcessProtocol):
 
 def freePort(host: str) -> int:
     """
-    A TCP port that nobody listens at.
+    A TCP port that nobody listens at, if possible below those that outgoing
+    connections are given (Linux: from 32768), one of which might take it before the
+    server does.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as sock:
-        sock.bind((host, 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def _quoted(text: str) -> str:
-    """
-    A TOML string: JSON's are.
-    """
-    return json.dumps(text, ensure_ascii=False)
+    for wanted in (*(20000 + secrets.randbelow(12000) for _ in range(20)), 0):
+        with socket.socket(family) as sock:
+            try:
+                sock.bind((host, wanted))
+            except OSError:
+                if not wanted:
+                    raise
+                continue
+            port: int = sock.getsockname()[1]
+            return port
+    raise AssertionError("the last one always binds or raises")
 
 
 def _address(host: str, port: int) -> str:
