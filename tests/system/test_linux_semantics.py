@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from tests.system.cluster import Cluster
 from tests.system.linuxcase import LinuxTestCase
 
 _OPERATIONS = os.path.join(
@@ -34,18 +35,21 @@ class SemanticsTests(LinuxTestCase):
     The same operations in a mount and in a local folder show the same.
     """
 
-    def compare(self, *options: str) -> None:
+    def compare(self, *options: str, first: str = "") -> Cluster:
         """
         Run C{operations.py} on a cluster with both minor versions.
+
+        @param first: what the guest does before.
         """
         cluster = self.cluster(*options)
-        guest = self.guest(cluster, _SCRIPT)
+        guest = self.guest(cluster, first + _SCRIPT)
         shutil.copy(_OPERATIONS, guest.directory)
         guest.tell("go")
         guest.finish(600)
         self.assertEqual(
             guest.results(), {"lines-4.1": "26", "lines-4.2": "26"}, guest.output
         )
+        return cluster
 
     def test_striped(self) -> None:
         """
@@ -61,3 +65,13 @@ class SemanticsTests(LinuxTestCase):
         self.compare(
             *("--layout", "flexfiles", "--mirrors", "2", "--data-servers", "2")
         )
+
+    def test_withoutLayouts(self) -> None:
+        """
+        The same by a client without layout drivers: the metadata server reads and
+        writes for it.
+        """
+        cluster = self.compare(
+            *("--layout", "files", "--data-servers", "3"), first="without_layouts\n"
+        )
+        self.assertEqual(cluster.operations()["LAYOUTGET"], 0)
