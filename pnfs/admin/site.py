@@ -126,6 +126,13 @@ def freePort(host: str) -> int:
     raise AssertionError("the last one always binds or raises")
 
 
+def _quoted(text: str) -> str:
+    """
+    A TOML string: JSON's are.
+    """
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
