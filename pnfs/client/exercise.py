@@ -71,10 +71,12 @@ async def exercise(
         await mount.connect()
         source = Pattern(size)
         file = await mount.open(path, SHARE_BOTH, create=True, truncate=True)
+        complete = False
         try:
             written = await upload(source, file)
+            complete = True
         finally:
-            await file.close()
+            await file.close(complete)
         sink = Digest()
         file = await mount.open(path, SHARE_READ)
         try:

@@ -365,18 +365,25 @@ class File:
         await self._held.layoutCommit()
         self._dirtyEnd = 0
 
-    async def close(self) -> None:
+    async def close(self, flush: bool = True) -> None:
         """
         Flush, give the layout back, close. The file is closed even if that fails.
+
+        @param flush: False after a failure: what is not on stable storage yet is
+            given up.
         """
         if self._closed:
             return
         self._closed = True
+        if not flush:
+            self._unstable.forget()
+            if self._held.files == {self}:
+                self._held.lastWrite = None
         try:
             await self.flush()
         finally:
             try:
-                await self._mount.closed(self, self._held)
+                await self._mount.closed(self, self._held, flush)
             finally:
                 results = await self._mount.compound(
                     [requests.putfh(self.fh), requests.close(self.stateid)],

@@ -249,12 +249,15 @@ class HeldLayout:
 
         self._mount.background(Deferred.fromCoroutine(work).addErrback(failed))
 
-    async def giveBack(self, commit: bool = True) -> None:
+    async def giveBack(
+        self, commit: bool = True, patience: Optional[float] = None
+    ) -> None:
         """
         Wait for what is under way, then LAYOUTRETURN.
 
         @param commit: first bring what was written to stable storage. What cannot
             be committed is kept and written again later.
+        @param patience: seconds for which the server may ask for time.
         """
         async with self._lock:
             self._layout = None
@@ -278,6 +281,7 @@ class HeldLayout:
                     ),
                 ],
                 2,
+                patience=patience,
             )
             results.operation(_PUTFH)
             results.operation(_LAYOUTRETURN)

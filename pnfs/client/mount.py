@@ -48,11 +48,15 @@ __all__ = ["Mount", "Node", "SHARE_BOTH", "SHARE_READ", "SHARE_WRITE"]
 _CONNECT_SECONDS = 5.0
 """How long to try at first; later the deadline counts."""
 
-_PATIENCE = 120.0
-"""Seconds for which the server may say DELAY or GRACE."""
+_GRACE_SECONDS = 120.0
+"""How long a server that has restarted may say GRACE."""
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
+_IMPATIENCE = 2.0
+"""Seconds for giving things back after a failure."""
+
+_LATER = (nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_GRACE)
 _CB_PATH_DOWN = 0x1 | 0x200
 _REVOKED = 0x8 | 0x10 | 0x20 | 0x40
 
@@ -91,7 +95,8 @@ class Mount(Names):
             and C{gids}, the further groups.
         @param useLayouts: False: all I/O goes through the metadata server.
         @param ioBytes: largest READ or WRITE.
-        @param deadline: seconds that the metadata server may be away.
+        @param deadline: seconds that the metadata server may be away, or keep us
+            waiting.
         @param dial: makes the RPC clients, as L{RPCClient} is made.
         """
         self.clock: IReactorTime = clock or MonotonicClock(reactor)
@@ -139,7 +144,7 @@ class Mount(Names):
         )
         self.session.onNewClientid = self._forgotten
         self.session.onStatusFlags = self._statusFlags
-        self._minor = minor
+        self._deadline = deadline
         self.leaseSeconds = 0
         self._held: dict[bytes, HeldLayout] = {}
         self._opened = 0
@@ -201,21 +206,30 @@ class Mount(Names):
             work.addBoth(done)
 
     async def compound(
-        self, operations: Sequence[Piece], count: int, *, cache: bool = False
+        self,
+        operations: Sequence[Piece],
+        count: int,
+        *,
+        cache: bool = False,
+        patience: Optional[float] = None,
     ) -> Results:
         """
         As L{SessionClient.compound}, again and again while the last operation says
         DELAY or GRACE.
+
+        @param patience: seconds after which that is taken for an answer.
         """
         results = await self.session.compound(operations, count, cache=cache)
-        if results.status not in (nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_GRACE):
+        if results.status not in _LATER:
             return results
-        until = self.clock.seconds() + _PATIENCE
+        begin = self.clock.seconds()
         pause = _FIRST_PAUSE
-        while (
-            results.status in (nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_GRACE)
-            and self.clock.seconds() + pause < until
-        ):
+        while results.status in _LATER:
+            limit = self._deadline if patience is None else patience
+            if results.status == nfsstat4.NFS4ERR_GRACE:
+                limit = max(limit, _GRACE_SECONDS)
+            if self.clock.seconds() + pause > begin + limit:
+                break
             await sleep(self.clock, pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             results = await self.session.compound(operations, count, cache=cache)
@@ -282,14 +296,19 @@ class Mount(Names):
             return file
         raise NFSError(nfsstat4.NFS4ERR_SYMLINK)
 
-    async def closed(self, file: File, held: HeldLayout) -> None:
+    async def closed(self, file: File, held: HeldLayout, patient: bool) -> None:
         """
         A file is about to be closed: its layout goes with the last one.
+
+        @param patient: wait until the server has it.
         """
         held.files.discard(file)
         if not held.files:
             try:
-                await held.giveBack()
+                await held.giveBack(patience=None if patient else _IMPATIENCE)
+            except FAILURES as error:
+                # The server finds out by itself, at the latest with the lease.
+                _log.info("returning a layout: {reason}", reason=error)
             finally:
                 if not held.files and self._held.get(file.fh) is held:
                     del self._held[file.fh]

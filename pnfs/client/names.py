@@ -6,7 +6,7 @@ Names, directories and attributes at a metadata server.
 from __future__ import annotations
 
 import os
-from typing import Sequence, Union
+from typing import Optional, Sequence, Union
 
 import attrs
 
@@ -52,7 +52,12 @@ class Names:
     session: SessionClient
 
     async def compound(
-        self, operations: Sequence[Piece], count: int, *, cache: bool = False
+        self,
+        operations: Sequence[Piece],
+        count: int,
+        *,
+        cache: bool = False,
+        patience: Optional[float] = None,
     ) -> Results:
         """
         As L{SessionClient.compound}, again and again while the server says that it

@@ -12,11 +12,11 @@ from collections import deque
 from typing import Any, Awaitable, Callable, Coroutine, Optional, Union
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from pnfs.client.dataservers import Address
 from pnfs.client.file import File
-from pnfs.rpc.coroutines import drive
+from pnfs.rpc.coroutines import Running, drive
 
 WINDOW = 16
 """Requests under way; enough for eight data servers on a local network."""
@@ -78,6 +78,7 @@ class _Window:
         self.running = 0
         self.failure: Optional[Exception] = None
         self._waiter: Optional[Deferred[None]] = None
+        self._under: set[Running[Any]] = set()
 
     async def start(
         self, work: Coroutine[Any, Any, Any], done: Callable[[Any], None]
@@ -88,12 +89,16 @@ class _Window:
         @param done: called with its result.
         @raise Exception: an earlier one has failed.
         """
-        while self.running >= self._limit and self.failure is None:
-            await self.wait()
-        if self.failure is not None:
+        try:
+            while self.running >= self._limit and self.failure is None:
+                await self.wait()
+            if self.failure is not None:
+                raise self.failure
+        except Exception:
             work.close()
-            raise self.failure
+            raise
         self.running += 1
+        running: Optional[Running[Any]] = None
 
         def finished(result: Any) -> None:
             try:
@@ -101,19 +106,31 @@ class _Window:
             except Exception as error:
                 failed(error)
             else:
-                self.free()
+                self.free(running)
 
         def failed(error: Exception) -> None:
             if self.failure is None:
                 self.failure = error
-            self.free()
+            self.free(running)
 
-        drive(work, finished, failed)
+        begun = drive(work, finished, failed)
+        if begun is not None:
+            running = begun
+            self._under.add(begun)
 
-    def free(self) -> None:
+    def cancel(self) -> None:
+        """
+        Cancel all that is under way.
+        """
+        for running in list(self._under):
+            running.cancel()
+
+    def free(self, ended: Optional[Running[Any]]) -> None:
         """
         There is room again.
         """
+        if ended is not None:
+            self._under.discard(ended)
         self.running -= 1
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.called:
@@ -180,6 +197,9 @@ async def upload(
             await flow.start(put(offset, data), progress)
             offset += size
             count += size
+    except CancelledError:
+        flow.cancel()
+        raise
     finally:
         await flow.drain()
     await file.flush()
@@ -244,6 +264,9 @@ async def download(
             size = min(chunk - offset % chunk, end - offset)
             await flow.start(fetch(offset, size), done)
             offset += size
+    except CancelledError:
+        flow.cancel()
+        raise
     finally:
         await flow.drain()
     return _account(file, before, count, clock.seconds() - begin)

@@ -62,6 +62,13 @@ class UnstableWrites:
         self._kept = [*writes, *self._kept]
         self.size += sum(len(write.data) for write in writes)
 
+    def forget(self) -> None:
+        """
+        Give all up.
+        """
+        self._kept = []
+        self.size = 0
+
     async def commit(self) -> list[UnstableWrite]:
         """
         COMMIT wherever any of them lies. They are remembered no longer.

@@ -159,10 +159,12 @@ async def _put(
     file = await mount.open(
         target.path, SHARE_WRITE, create=True, mode=mode, truncate=True
     )
+    complete = False
     try:
         await upload(source, file, progress=progress)
+        complete = True
     finally:
-        await file.close()
+        await file.close(complete)
 
 
 async def _get(file: File, target: str, mode: int, progress: Progress) -> None:

@@ -129,6 +129,31 @@ class Basics:
         file = self.after(5, again)
         self.assertEqual(self.read(file), data)
 
+    def test_givenUp(self: Any) -> None:
+        """
+        After a failure a file can be closed without waiting for servers that are
+        down.
+        """
+        file = self.create()
+        self.now(file.write(0, noise(3 * UNIT)))
+        for number in range(self.count):
+            self.killDataServer(number)
+        self.after(30, self.begin(file.close(flush=False)))
+
+    def test_reported(self: Any) -> None:
+        """
+        The metadata server is told which data server did not answer.
+        """
+        file = self.create()
+        self.now(file.write(0, noise(3 * UNIT)))
+        self.now(file.flush())
+        for number in range(self.count):
+            self.killDataServer(number)
+        done = self.begin(file.read(0, 3 * UNIT))
+        self.clock.pump([0.1] * 4000)
+        self.failureResultOf(done)
+        self.assertEqual(bool(self.mds.context.layouts.errors), self.layout != "files")
+
 
 class StripedTests(Basics, ClientCase):
     """

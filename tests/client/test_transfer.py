@@ -8,7 +8,7 @@ import hashlib
 import os
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -114,6 +114,21 @@ class WindowTests(SynchronousTestCase):
         file.requests[2][2].callback(None)
         self.failureResultOf(done, OSError)
         self.assertEqual(len(file.requests), 3)
+        self.assertFalse(file.flushed)
+
+    def test_cancelled(self) -> None:
+        """
+        Ctrl-C ends it at once: what is under way is cancelled.
+        """
+        file: Any = SlowFile(bytes(20 * CHUNK))
+        for work in (
+            upload(lambda o, n: bytes(n), file, window=3),
+            download(file, lambda offset, view: None, window=3),
+        ):
+            done = self.begin(work)
+            done.cancel()
+            self.failureResultOf(done, CancelledError)
+        self.assertEqual(len(file.requests), 6)
         self.assertFalse(file.flushed)
 
     def test_slowSource(self) -> None:
