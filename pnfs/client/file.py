@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Awaitable, Callable, Optional
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
@@ -77,6 +77,7 @@ class File:
         self._unstable = UnstableWrites(self._commitAt)
         self._dirtyEnd = 0
         self._committing = DeferredLock()
+        self._relieving: Optional[list[Deferred[None]]] = None
         self._reopening = DeferredLock()
         self._closed = False
 
@@ -219,7 +220,35 @@ class File:
         if end > self.size:
             self.size = end
         if self._unstable.size >= UNSTABLE_LIMIT:
+            await self._relieve()
+
+    async def _relieve(self) -> None:
+        """
+        Commit, since much has come together: one for all who write at the moment.
+        If it fails they all fail, and do not try one after the other.
+        """
+        if self._relieving is not None:
+            waiter: Deferred[None] = Deferred()
+            self._relieving.append(waiter)
+            await waiter
+            return
+        waiting: list[Deferred[None]] = []
+        self._relieving = waiting
+        failure: Optional[Exception] = None
+        try:
             await self.commit()
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            self._relieving = None
+            for each in waiting:
+                if each.called:
+                    continue
+                if failure is None:
+                    each.callback(None)
+                else:
+                    each.errback(failure)
 
     async def _writeRange(self, offset: int, view: memoryview, tried: int) -> None:
         layout = None

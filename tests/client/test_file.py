@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pnfs.client.file
 from pnfs.client.file import UNSTABLE_LIMIT
 from pnfs.client.mount import SHARE_READ
+from pnfs.client.transfer import upload
 from tests.client.site import ClientCase, noise
 
 UNIT = 65536
@@ -171,6 +173,32 @@ class StripedTests(Basics, ClientCase):
             sorted(file.traffic.items()),
             [(self.address(number), (2 * UNIT, 2 * UNIT)) for number in range(3)],
         )
+
+    def test_uploadFails(self) -> None:
+        """
+        A large upload fails in bounded time when a data server goes away and
+        does not come back, however much is under way.
+        """
+        self.patch(pnfs.client.file, "UNSTABLE_LIMIT", 4 << 20)
+        file = self.create()
+        left = [24]
+
+        def source(offset: int, count: int) -> bytes:
+            left[0] -= 1
+            if left[0] == 12:
+                self.killDataServer(0)
+            return bytes(count) if left[0] >= 0 else b""
+
+        begin = self.clock.seconds()
+        done = self.begin(upload(source, file))
+        ended: list[float] = []
+        done.addBoth(lambda result: ended.append(self.clock.seconds()) or result)
+        for _ in range(6000):
+            self.clock.advance(0.1)
+            if ended:
+                break
+        self.failureResultOf(done)
+        self.assertLess(ended[0] - begin, 180)
 
     def test_dataServerGone(self) -> None:
         """
