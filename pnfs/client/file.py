@@ -13,7 +13,7 @@ server. Data servers that did not answer are not asked again for a while.
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Optional
+from typing import Any, Optional
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
@@ -23,12 +23,12 @@ from pnfs.backends.errors import IOFailed, Unreachable
 from pnfs.client.attributes import Attributes
 from pnfs.client.dataservers import Address, DataFile
 from pnfs.client.errors import FAILURES, STATE_LOST
-from pnfs.client.held import READ, RW, HeldLayout
+from pnfs.client.held import IMPATIENCE, READ, RW, HeldLayout
 from pnfs.client.layout import Layout
+from pnfs.client.openstate import OpenState
 from pnfs.client.unstable import UnstableWrites
 from pnfs.layouts.mirrors import readOrder
 from pnfs.nfs4 import requests
-from pnfs.nfs4.results import OperationFailed
 from pnfs.nfs4.status import NFSError, nfsstat4
 
 UNSTABLE_LIMIT = 64 << 20
@@ -38,11 +38,10 @@ _LAYOUTS_TRIED = 2
 _COMMITS_TRIED = 5
 
 
-class File:
+class File(OpenState):
     """
     An open regular file.
 
-    @ivar fh: its filehandle; stateid: of the OPEN.
     @ivar size: as far as known, own writes included.
     @ivar traffic: bytes (read, written) at each data server.
     @ivar proxied: bytes (read, written) through the metadata server.
@@ -61,14 +60,10 @@ class File:
         """
         @param mount: L{pnfs.client.mount.Mount}, whose C{open} makes files.
         """
-        self._mount = mount
+        super().__init__(mount, fh, owner, stateid, share)
         self.clock: IReactorTime = mount.clock
         self._held = held
         held.files.add(self)
-        self.fh = fh
-        self._owner = owner
-        self.stateid = stateid
-        self._share = share
         self.attributes = attributes
         self.size = attributes.size
         self.traffic: dict[Address, tuple[int, int]] = {}
@@ -78,7 +73,6 @@ class File:
         self._dirtyEnd = 0
         self._committing = DeferredLock()
         self._relieving: Optional[list[Deferred[None]]] = None
-        self._reopening = DeferredLock()
         self._closed = False
 
     @property
@@ -191,7 +185,7 @@ class File:
         most = self.ioBytes
         while count:
             part = min(count, most)
-            view, eof = await self._withStateid(lambda: self._mds.read(offset, part))
+            view, eof = await self.withStateid(lambda: self._mds.read(offset, part))
             self.proxied = (self.proxied[0] + len(view), self.proxied[1])
             found.append(view)
             offset += len(view)
@@ -332,7 +326,7 @@ class File:
         for start in range(0, len(view), most):
             part = view[start : start + most]
             place = offset + start
-            verifier = await self._withStateid(lambda: self._mds.write(place, part))
+            verifier = await self.withStateid(lambda: self._mds.write(place, part))
             self.proxied = (self.proxied[0], self.proxied[1] + len(part))
             if verifier is not None:
                 self._unstable.keep(place, part, [(self._mds, verifier)])
@@ -378,7 +372,7 @@ class File:
         COMMIT at one server. @return: the verifier.
         """
         if target.server is None:
-            verifier: bytes = await self._withStateid(target.commit)
+            verifier: bytes = await self.withStateid(target.commit)
             return verifier
         try:
             return await target.commit()
@@ -418,12 +412,13 @@ class File:
                     [requests.putfh(self.fh), requests.close(self.stateid)],
                     2,
                     cache=True,
+                    patience=None if flush else IMPATIENCE,
                 )
         try:
             results.operation(22)
             results.operation(4)
         except NFSError as error:
-            if error.status not in STATE_LOST:
+            if flush and error.status not in STATE_LOST:
                 raise
 
     async def truncate(self, size: int) -> None:
@@ -443,49 +438,9 @@ class File:
             results.operation(22)
             results.operation(34)
 
-        await self._withStateid(attempt)
+        await self.withStateid(attempt)
         self.size = size
         self._dirtyEnd = 0
-
-    # -- the open stateid ----------------------------------------------------------
-
-    async def _withStateid(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
-        """
-        Do what needs the open stateid; if the server does not know it any more, open
-        the file again and repeat.
-        """
-        for _ in range(3):
-            stateid = self.stateid
-            try:
-                return await attempt()
-            except OperationFailed as failure:
-                if failure.status not in STATE_LOST:
-                    raise
-            await self.reopen(stateid)
-        return await attempt()
-
-    async def reopen(self, stateid: bytes) -> None:
-        """
-        Open the file again by its filehandle: the server has restarted, or has
-        taken our state away.
-
-        @param stateid: the one that did not work; nothing is done if we have
-            another one by now.
-        """
-        async with self._reopening:
-            if self.stateid != stateid:
-                return
-            results = await self._mount.compound(
-                [
-                    requests.putfh(self.fh),
-                    requests.openAgain(self._owner, self._share),
-                ],
-                2,
-                cache=True,
-            )
-            results.operation(22)
-            results.operation(18)
-            self.stateid = results.opened()
 
     # -- accounts --------------------------------------------------------------------
 

@@ -43,6 +43,9 @@ _seqid = struct.Struct(">I").unpack_from
 _NO_LAYOUT_SECONDS = 30.0
 """How long to do without after the server has said that there is none."""
 
+IMPATIENCE = 2.0
+"""Seconds for which to wait when giving something back after a failure."""
+
 _SHORT_SECONDS = 1.0
 _CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0)
 """Seconds to wait while the layout is being recalled from others."""
@@ -201,7 +204,7 @@ class HeldLayout:
         layout.deviceErrors.append((deviceid, offset, length, status, op))
         if self._layout is layout:
             self._layout = None
-            self._inBackground(self.giveBack())
+            self._inBackground(self.giveBack(patience=IMPATIENCE))
 
     # -- the metadata server's wishes ----------------------------------------------
 
@@ -269,7 +272,11 @@ class HeldLayout:
             if commit:
                 for file in list(self.files):
                     await file.commitEarly()
-                await self.layoutCommit()
+                try:
+                    await self.layoutCommit(IMPATIENCE)
+                except NFSError as error:
+                    # A data server is down, perhaps: that is why we are here.
+                    _log.info("LAYOUTCOMMIT: {reason}", reason=error)
             stateid, self._stateid = self._stateid, b""
             if not stateid:
                 return
@@ -283,8 +290,14 @@ class HeldLayout:
                 2,
                 patience=patience,
             )
-            results.operation(_PUTFH)
-            results.operation(_LAYOUTRETURN)
+            try:
+                results.operation(_PUTFH)
+                results.operation(_LAYOUTRETURN)
+            except NFSError as error:
+                if error.status == nfsstat4.NFS4ERR_DELAY:
+                    # It is still ours as far as the server is concerned.
+                    self._stateid = stateid
+                raise
 
     def _report(self, live: set[Layout], stateid: bytes) -> bytes:
         """
@@ -308,10 +321,11 @@ class HeldLayout:
             )
         )
 
-    async def layoutCommit(self) -> None:
+    async def layoutCommit(self, patience: Optional[float] = None) -> None:
         """
         LAYOUTCOMMIT, if anything was written since the last one.
 
+        @param patience: seconds for which the server may ask for time.
         @raise NFSError: the server does not take it.
         """
         last = self.lastWrite
@@ -327,6 +341,7 @@ class HeldLayout:
                 requests.layoutcommit(self._stateid, last + 1, last, self._type or 0),
             ],
             2,
+            patience=patience,
         )
         try:
             results.operation(_PUTFH)

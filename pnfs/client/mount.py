@@ -30,7 +30,7 @@ from pnfs.client.dataservers import DataFile, DataServers, sleep
 from pnfs.client.devices import Devices
 from pnfs.client.errors import FAILURES
 from pnfs.client.file import File
-from pnfs.client.held import HeldLayout
+from pnfs.client.held import IMPATIENCE, HeldLayout
 from pnfs.client.layout import Layout
 from pnfs.client.names import LINKS, Names, Node, Path, namesOf
 from pnfs.clock import MonotonicClock
@@ -53,9 +53,6 @@ _GRACE_SECONDS = 120.0
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-_IMPATIENCE = 2.0
-"""Seconds for giving things back after a failure."""
-
 _LATER = (nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_GRACE)
 _CB_PATH_DOWN = 0x1 | 0x200
 _REVOKED = 0x8 | 0x10 | 0x20 | 0x40
@@ -305,7 +302,7 @@ class Mount(Names):
         held.files.discard(file)
         if not held.files:
             try:
-                await held.giveBack(patience=None if patient else _IMPATIENCE)
+                await held.giveBack(patience=None if patient else IMPATIENCE)
             except FAILURES as error:
                 # The server finds out by itself, at the latest with the lease.
                 _log.info("returning a layout: {reason}", reason=error)

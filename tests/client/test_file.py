@@ -198,7 +198,7 @@ class StripedTests(Basics, ClientCase):
             if ended:
                 break
         self.failureResultOf(done)
-        self.assertLess(ended[0] - begin, 180)
+        self.assertLess(ended[0] - begin, 100)
 
     def test_dataServerGone(self) -> None:
         """
