@@ -26,7 +26,7 @@ from pnfs.nfs4.fattr import (
 )
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
-from pnfs.state.layouts import mayBeWritten
+from pnfs.state.layouts import mayBeWritten, opensForWriting
 from pnfs.values import FSStatistics, Inode
 
 PLANS_LIMIT = 256
@@ -240,11 +240,17 @@ async def statistics(export: Any) -> FSStatistics:
     )
 
 
-async def refreshWritten(server: Any, export: Any, inode: Inode) -> None:
+async def refreshWritten(
+    server: Any, export: Any, inode: Inode, client: Any = None
+) -> None:
     """
     Bring the size and times of a file up to date if clients may be writing it
     through layouts. The one that asks is no exception: Linux sends no LAYOUTCOMMIT
     for what a data server has written FILE_SYNC, but believes the size it is told.
+
+    @param client: who asks. If it writes the file itself it is not told a size that
+        may be too small, since it would append there.
+    @raise BackendError: so it has to ask again later.
     """
     state = inode.state
     if state is None or not mayBeWritten(state):
@@ -253,6 +259,8 @@ async def refreshWritten(server: Any, export: Any, inode: Inode) -> None:
     try:
         await server.data.refresh(export, inode)
     except BackendError:
+        if opensForWriting(state, client):
+            raise
         # A dead data server must not hide the file: answer what is known.
         return
     for layout in layouts:
@@ -266,5 +274,5 @@ async def currentAttributes(ctx: Any, plan: Plan) -> bytes:
     """
     inode, export = ctx.inode, ctx.export
     if plan.fromData and ctx.asked is not inode:
-        await refreshWritten(ctx.server, export, inode)
+        await refreshWritten(ctx.server, export, inode, ctx.client)
     return plan.of(inode, await statistics(export) if plan.volatile else None)

@@ -25,6 +25,8 @@ class FileState:
         outlives its open.
     @ivar layouts: L{pnfs.state.layouts.LayoutState} by clientid.
     @ivar recall: the recall of its layouts under way, or None.
+    @ivar reclaimed: an open for writing was held before the server's restart, maybe
+        with a layout that nobody remembers.
     @ivar unlinked: its last name is gone and the backend keeps it for us.
     @ivar placement: what to delete when the last state goes, once unlinked.
     """
@@ -37,6 +39,7 @@ class FileState:
     locks: dict[Any, Any] = attrs.Factory(dict)
     layouts: dict[int, Any] = attrs.Factory(dict)
     recall: Any = None
+    reclaimed: bool = False
     unlinked: bool = False
     placement: Any = None
 

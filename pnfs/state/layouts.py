@@ -158,8 +158,11 @@ def mayBeWritten(file: FileState) -> bool:
     """
     May the data servers know more of a file than the metadata server does? Some
     client can write to them now, which takes a layout and an open, or has been able
-    to since they were asked.
+    to since they were asked. Layouts do not outlive a restart, but who reclaims an
+    open may have had one.
     """
+    if file.reclaimed:
+        return True
     layouts = file.layouts
     for layout in layouts.values():
         if layout.dirty:
@@ -169,6 +172,16 @@ def mayBeWritten(file: FileState) -> bool:
             layout = layouts.get(state.client.clientid)
             if layout is not None and layout.holdsWrite:
                 return True
+    return False
+
+
+def opensForWriting(file: FileState, client: Any) -> bool:
+    """
+    Has a client the file open for writing?
+    """
+    for state in file.opens.values():
+        if state.client is client and state.access & WRITE:
+            return True
     return False
 
 

@@ -49,6 +49,8 @@ _FENCED = """
     mount_export 4.1 "$PORT"
     "$PYTHON" - <<'END'
 import fcntl, mmap, os, threading, time
+os.setgid(1000)
+os.setuid(1000)
 block = mmap.mmap(-1, 1 << 20)
 block.write(b"a" * (1 << 20))
 fd = os.open("/mnt/fenced", os.O_RDWR | os.O_CREAT | os.O_DIRECT)
@@ -79,6 +81,8 @@ _FENCER = """
     begin=$(date +%s)
     truncate -s 0 /mnt/fenced
     result waited $(($(date +%s) - begin))
+    chown 0:0 /mnt/fenced     # so that the other cannot simply open it again
+    chmod 600 /mnt/fenced
     "$PYTHON" - <<'END'
 import fcntl, os
 fd = os.open("/mnt/fenced", os.O_RDWR)
@@ -91,7 +95,15 @@ while not os.path.exists("/job/told-look"):
     time.sleep(0.1)
 END
     drop_caches
-    result sum "$(sum_of /mnt/fenced)"
+    result wrong "$("$PYTHON" - <<'END'
+import itertools
+data = open("/mnt/fenced", "rb").read()
+blocks = [data[i:i + 4096] for i in range(0, len(data), 4096)]
+runs = [(k, len(list(g))) for k, g in itertools.groupby(
+    chr(b[0]) if b == b[:1] * len(b) else "mixed" for b in blocks)]
+print("" if runs == [("d", 2048)] else repr(runs)[:500])
+END
+)"
 """
 
 
@@ -174,5 +186,5 @@ class RecallTests(LinuxTestCase):
         fencer.tell("look")
         fencer.finish()
         results = fencer.results()
-        self.assertEqual(results["sum"], _sum(b"d" * (8 << 20)))
+        self.assertEqual(results["wrong"], "")
         self.assertGreaterEqual(int(results["waited"]), 5)

@@ -6,7 +6,7 @@ CLOSE (RFC 8881, section 18.2).
 from __future__ import annotations
 
 import struct
-from typing import Any, Awaitable, Union
+from typing import Any, Awaitable, Optional, Union
 
 from pnfs.backends.errors import BackendError
 from pnfs.nfs4.context import CompoundContext
@@ -41,9 +41,9 @@ def close(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
     inode = ctx.requireInode()
     state = requireState(ctx, inode, stateid, OpenState)
     file = state.file
-    if file.layouts and state.access & WRITE:
+    if state.access & WRITE and (file.layouts or file.reclaimed):
         layout = file.layouts.get(ctx.client.clientid)
-        if layout is not None and layout.mayHaveWritten():
+        if file.reclaimed or (layout is not None and layout.mayHaveWritten()):
             return _closeWritten(ctx, state, file, layout, pos + 20)
     ctx.server.opens.close(state)
     if not file.opens:
@@ -60,7 +60,7 @@ async def _closeWritten(
     ctx: CompoundContext,
     state: OpenState,
     file: FileState,
-    layout: LayoutState,
+    layout: Optional[LayoutState],
     pos: int,
 ) -> int:
     """
@@ -74,10 +74,14 @@ async def _closeWritten(
         await server.data.refresh(file.export, file.inode)
     except BackendError:
         # A client must be able to close while a data server is down. The layout
-        # stays marked, so that the next GETATTR asks again.
+        # stays marked, so that the next GETATTR asks again; if there is none to
+        # mark, the client has to come again.
+        if layout is None:
+            raise
         layout.stoppedWriting()
     else:
-        layout.refreshed()
+        if layout is not None:
+            layout.refreshed()
         ctx.asked = file.inode
     if server.stateids.lookup(state.other) is state:
         server.opens.close(state)

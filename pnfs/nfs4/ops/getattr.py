@@ -40,7 +40,9 @@ def getattr(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[in
     if plan is None:
         plan = planFor(ctx.server, ctx.export, ctx.minor, wire, _OK)
     state = inode.state
-    if plan.volatile or (state is not None and state.layouts and plan.fromData):
+    if plan.volatile or (
+        state is not None and plan.fromData and (state.layouts or state.reclaimed)
+    ):
         return _wait(ctx, plan, end)
     encoded = inode.encoded.get(plan)
     ctx.out.append(plan.of(inode) if encoded is None else encoded)

@@ -187,6 +187,8 @@ def _reclaim(ctx: CompoundContext, args: OpenArgs) -> None:
         _finish(ctx, args, inode, 0, 0, 0, 0)
     except ShareDenied:
         raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT) from None
+    if args.access & WRITE:
+        inode.state.reclaimed = True
 
 
 async def _openName(

@@ -45,7 +45,11 @@ async def read(ctx: CompoundContext, buf: Any, pos: int) -> int:
     requireIOState(ctx, inode, stateid, READ)
     requireIOPermission(ctx, inode, READ)
     state = inode.state
-    if state is not None and state.layouts and offset + count > inode.size:
+    if (
+        state is not None
+        and (state.layouts or state.reclaimed)
+        and offset + count > inode.size
+    ):
         # Others, or the reader itself, may have written more.
         await refreshWritten(ctx.server, ctx.export, inode)
         requireIOState(ctx, inode, stateid, READ)

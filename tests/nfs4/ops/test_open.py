@@ -16,6 +16,7 @@ from pnfs.nfs4.ops.open import open_
 from pnfs.nfs4.requests import GETFH, modeAttribute, ownerAttributes, sizeAttribute
 from pnfs.nfs4.status import nfsstat4
 from pnfs.values import ROOT, FileType, SetAttributes
+from pnfs.state.layouts import mayBeWritten
 from tests.nfs4.ops.files import (
     ALICE,
     BOB,
@@ -506,6 +507,18 @@ class ReclaimTests(SynchronousTestCase):
         self.fixture.mount(reclaimComplete=False)
         self.assertEqual(self.reclaim(BOTH, credential=BOB), nfsstat4.NFS4ERR_ACCESS)
         self.assertEqual(self.reclaim(BOTH, WRITE, credential=ALICE), OK)
+
+    def test_sizeAskedFor(self) -> None:
+        """
+        Who reclaims an open for writing may have written through a layout that
+        nobody remembers: the data servers are asked for the size, or it would
+        append in the wrong place.
+        """
+        self.fixture.mount(reclaimComplete=False)
+        self.assertEqual(self.reclaim(READ), OK)
+        self.assertFalse(mayBeWritten(self.inode.state))
+        self.assertEqual(self.reclaim(BOTH), OK)
+        self.assertTrue(mayBeWritten(self.inode.state))
 
     def test_conflict(self) -> None:
         """
