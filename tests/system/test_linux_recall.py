@@ -6,9 +6,12 @@ fenced.
 from __future__ import annotations
 
 import hashlib
+import os
 
+from pnfs.backends.ds.local_record import TRUSTED, decodeRecord
 from tests.system import capture
 from tests.system.capture import requireCapture
+from tests.system.cluster import Cluster
 from tests.system.linuxcase import LinuxTestCase
 
 _HOLDER = """
@@ -167,6 +170,23 @@ class RecallTests(LinuxTestCase):
             self.assertGreater(operations[number], 0, f"operation {number}")
         self.assertEqual(recorded.malformed(), [])
 
+    def assertFenced(self, cluster: Cluster) -> None:
+        """
+        The data servers themselves refuse the handles of before: that the file's
+        mode does so as well, in the script, must not be what protects it.
+        """
+        epochs = []
+        for server in cluster.dataServers:
+            for folder, _, names in os.walk(server.directory):
+                for name in names:
+                    path = os.path.join(folder, name)
+                    if TRUSTED in os.listxattr(path):
+                        record = decodeRecord(os.getxattr(path, TRUSTED))
+                        assert record is not None, path
+                        epochs.append(record.epoch)
+        self.assertEqual(len(epochs), len(cluster.dataServers))
+        self.assertGreater(min(epochs), 1)
+
     def test_fenced(self) -> None:
         """
         A client that is stopped in the middle of its writes cannot hold up another
@@ -181,6 +201,7 @@ class RecallTests(LinuxTestCase):
         holder.freeze()
         fencer.tell("go")
         fencer.expect("replaced", 120)
+        self.assertFenced(cluster)
         holder.thaw()
         holder.expect("fenced", 120)
         fencer.tell("look")
