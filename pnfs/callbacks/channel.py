@@ -17,14 +17,19 @@ one: afterwards it has been taken in any case, and no reply of an earlier operat
 can be mistaken for that of a later one. What is sent must therefore bear repetition.
 
 TCP does not lose what was sent, so a call without an answer is not repeated on the
-same connection; the client is told by SEQ4_STATUS_CB_PATH_DOWN.
+same connection, unless its session has been destroyed and another made; the client
+is told by SEQ4_STATUS_CB_PATH_DOWN.
+
+A recall may overtake the reply that grants what it recalls. CB_SEQUENCE names the
+requests whose replies the client should wait for; see
+L{pnfs.state.stateids.RecallableState}.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Optional, Sequence, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from pnfs.callbacks.ops import (
@@ -34,11 +39,14 @@ from pnfs.callbacks.ops import (
     cbSequence,
     decodeResult,
     encodeCompound,
+    referring_call4,
+    referring_call_list4,
 )
 from pnfs.nfs4.status import nfsstat4
 from pnfs.rpc.errors import CallTimeout, ConnectionClosed, RPCError
 from pnfs.state.clients import Client
 from pnfs.state.sessions import BackSlot, Session, SessionTable
+from pnfs.state.stateids import RecallableState
 from pnfs.xdr.errors import XDRError
 
 _T = TypeVar("_T")
@@ -49,6 +57,8 @@ LONGEST_DELAY = 1.0
 _AGAIN_LATER = frozenset(
     {nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_BADSESSION, nfsstat4.NFS4ERR_DEADSESSION}
 )
+_TOO_MANY_SLOTS = frozenset({nfsstat4.NFS4ERR_BADSLOT, nfsstat4.NFS4ERR_BAD_HIGH_SLOT})
+_OUT_OF_STEP = _TOO_MANY_SLOTS | {nfsstat4.NFS4ERR_SEQ_MISORDERED}
 _WAS_TAKEN = frozenset(
     {nfsstat4.NFS4ERR_RETRY_UNCACHED_REP, nfsstat4.NFS4ERR_SEQ_FALSE_RETRY}
 )
@@ -74,24 +84,37 @@ def statusOnly(status: int, buf: Any, pos: int) -> int:
     return status
 
 
+def referringLists(state: Optional[RecallableState]) -> list[referring_call_list4]:
+    """
+    The requests that the client should have the replies to before it looks at a
+    callback about a state.
+    """
+    lists: dict[bytes, list[referring_call4]] = {}
+    for sessionid, slotid, sequenceid in state.grantingCalls() if state else ():
+        lists.setdefault(sessionid, []).append(referring_call4(sequenceid, slotid))
+    return [referring_call_list4(*each) for each in lists.items()]
+
+
 class BackChannel:
     """
     Calls to one client.
     """
 
-    __slots__ = ("_client", "_channels", "_queue", "_pausing")
+    __slots__ = ("_client", "_channels", "_queue", "_pausing", "_sent")
 
     def __init__(self, client: Client, channels: "BackChannels") -> None:
         self._client = client
         self._channels = channels
         self._queue: dict[Deferred[None], None] = {}
         self._pausing: dict[Deferred[None], None] = {}
+        self._sent: dict[Deferred[Any], Session] = {}
 
     def call(
         self,
         op: bytes,
         decode: Callable[[int, Any, int], _T] = statusOnly,  # type: ignore[assignment]
         timeout: Optional[float] = None,
+        referring: Optional[RecallableState] = None,
     ) -> Deferred[_T]:
         """
         Send one operation.
@@ -100,16 +123,22 @@ class BackChannel:
         @param decode: makes the result from the operation's status, the reply and
             the position of what follows the status in it; may raise L{XDRError}.
         @param timeout: seconds in which a result must be here.
+        @param referring: what the operation is about, if the client may not have
+            been told of it yet.
         @return: fires with the result; by default the operation's status.
         @raise NoBackChannel: (asynchronously) nobody has answered in time.
         @raise CallbackFailed: (asynchronously) the answer makes no sense.
         """
         if timeout is None:
             timeout = self._channels.timeout
-        return Deferred.fromCoroutine(self._call(op, decode, timeout))
+        return Deferred.fromCoroutine(self._call(op, decode, timeout, referring))
 
     async def _call(
-        self, op: bytes, decode: Callable[[int, Any, int], _T], timeout: float
+        self,
+        op: bytes,
+        decode: Callable[[int, Any, int], _T],
+        timeout: float,
+        referring: Optional[RecallableState],
     ) -> _T:
         clock = self._channels.clock
         sessions = self._channels.sessions
@@ -138,6 +167,7 @@ class BackChannel:
                     op,
                     decode,
                     left / 2 if len(ways) > 1 else left,
+                    referring,
                 )
             except CallTimeout:
                 silent.add(connection)
@@ -190,6 +220,7 @@ class BackChannel:
         op: bytes,
         decode: Callable[[int, Any, int], _T],
         timeout: float,
+        referring: Optional[RecallableState],
     ) -> Optional[tuple[_T]]:
         """
         Send it once.
@@ -201,13 +232,14 @@ class BackChannel:
                 session, slotid, slot, connection, timeout, b""
             )
             if result.sequenceStatus:
-                self._setBack(session, result.sequenceStatus)
+                self._setBack(session, slotid, result.sequenceStatus)
                 return None
-        result, buf = await self._send(session, slotid, slot, connection, timeout, op)
+        result, buf = await self._send(
+            session, slotid, slot, connection, timeout, op, referringLists(referring)
+        )
         if result.sequenceStatus:
-            self._setBack(session, result.sequenceStatus)
+            self._setBack(session, slotid, result.sequenceStatus)
             return None
-        self._client.backDown = False
         if result.status in _WAS_TAKEN:
             return None
         if result.number != int.from_bytes(op[:4], "big"):
@@ -222,15 +254,17 @@ class BackChannel:
         connection: Any,
         timeout: float,
         op: bytes,
+        referring: Sequence[referring_call_list4] = (),
     ) -> tuple[CallbackResult, Any]:
         """
         CB_SEQUENCE, alone or with an operation. @return: the result and the reply.
         """
         sequenceid = slot.next
-        head = cbSequence(session.id, sequenceid, slotid, len(session.backSlots) - 1)
+        highest = session.highestBackSlot()
+        head = cbSequence(session.id, sequenceid, slotid, highest, referring)
         ops = (head, op) if op else (head,)
         slot.uncertain = True
-        buf, pos = await connection.call(
+        sent = connection.call(
             session.program,
             NFS_CB_VERSION,
             CB_COMPOUND,
@@ -238,8 +272,21 @@ class BackChannel:
             [encodeCompound(session.minor, *ops)],
             timeout,
         )
+        self._sent[sent] = session
+        try:
+            buf, pos = await sent
+        except CancelledError:
+            if sent not in self._sent:
+                raise ConnectionClosed("the session is gone") from None
+            raise
+        finally:
+            self._sent.pop(sent, None)
         result = decodeResult(buf, pos, session.id, sequenceid, slotid)
         status = result.sequenceStatus
+        if result.target is not None:
+            session.setBackTarget(result.target)
+            if session.backSilent:
+                self._channels.sessions.answered(session)
         if not status or status in _WAS_TAKEN:
             slot.next = sequenceid + 1 & 0xFFFFFFFF
         slot.uncertain = False
@@ -247,17 +294,20 @@ class BackChannel:
             result = CallbackResult(0)
         return result, buf
 
-    def _setBack(self, session: Session, status: int) -> None:
+    def _setBack(self, session: Session, slotid: int, status: int) -> None:
         """
         CB_SEQUENCE has failed.
 
         @raise CallbackFailed: there is no use in trying again.
         """
-        if status == nfsstat4.NFS4ERR_SEQ_MISORDERED:
+        if status in _TOO_MANY_SLOTS and slotid:
+            session.setBackTarget(slotid - 1)
+        elif status in _OUT_OF_STEP:
             # Only the client can put this right, with a new session.
             session.backFault = True
             self._channels.sessions.faulty(session)
         elif status not in _AGAIN_LATER and status not in _WAS_TAKEN:
+            self._channels.sessions.faulty(session)
             raise CallbackFailed(f"CB_SEQUENCE: status {status}")
 
     def _wait(
@@ -293,8 +343,13 @@ class BackChannel:
 
     def wake(self) -> None:
         """
-        There is a new way to the client: everybody tries again.
+        There is a new way to the client: everybody tries again. Nobody waits any
+        longer for an answer over a session that is gone.
         """
+        live = self._client.sessions
+        for sent, session in list(self._sent.items()):
+            if session.id not in live and self._sent.pop(sent, None) is not None:
+                sent.cancel()
         for where in (self._queue, self._pausing):
             waiting = list(where)
             where.clear()

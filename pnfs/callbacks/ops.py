@@ -339,12 +339,14 @@ class CallbackResult:
     @ivar number: of the other operation, or None if there is no result of it.
     @ivar status: of it.
     @ivar pos: where the result of it goes on after the status.
+    @ivar target: C{csr_target_highest_slotid}, if CB_SEQUENCE has succeeded.
     """
 
     sequenceStatus: int
     number: Optional[int] = None
     status: int = 0
     pos: int = 0
+    target: Optional[int] = None
 
 
 _decodeSequence = codecFor(CB_SEQUENCE4resok).decode
@@ -382,9 +384,10 @@ def decodeResult(
             or found.csr_slotid != slotid
         ):
             raise XDRError("the result of another CB_SEQUENCE")
+        target = found.csr_target_highest_slotid
         if count < 2:
-            return CallbackResult(0)
+            return CallbackResult(0, target=target)
         number, status = _unpackTwo(buf, pos)
-        return CallbackResult(0, number, status, pos + 8)
+        return CallbackResult(0, number, status, pos + 8, target)
     except struct.error:
         raise XDRError("truncated") from None

@@ -59,11 +59,11 @@ HOLD_AFTER_RETRY = 0.1
 
 _log = Logger()
 
-Send = Callable[[Any, int, bool, bytes, bytes], "Deferred[int]"]
+Send = Callable[[LayoutState, bool, bytes], "Deferred[int]"]
 """
-Sends one CB_LAYOUTRECALL of a whole file, in any iomode: client, layout type,
-C{clora_changed}, filehandle, stateid. Fires with the C{nfsstat4} of the answer;
-fails if none has come.
+Sends one CB_LAYOUTRECALL of a whole file, in any iomode: the layout,
+C{clora_changed}, stateid. Fires with the C{nfsstat4} of the answer; fails if none
+has come.
 """
 
 
@@ -72,15 +72,20 @@ def sendOver(server: ServerContext) -> Send:
     A L{Send} over the back channels of a server's clients.
     """
 
-    def send(
-        client: Any, layoutType: int, changed: bool, fh: bytes, stateid: bytes
-    ) -> Deferred[int]:
+    def send(layout: LayoutState, changed: bool, stateid: bytes) -> Deferred[int]:
         if server.channels is None:
             return fail(NoBackChannel())
         op = cbLayoutRecallFile(
-            layoutType, IOMode.ANY, changed, fh, 0, NFS4_UINT64_MAX, stateid
+            layout.layoutType,
+            IOMode.ANY,
+            changed,
+            layout.file.fh,
+            0,
+            NFS4_UINT64_MAX,
+            stateid,
         )
-        return server.channels.channelOf(client).call(op)  # type: ignore[no-any-return]
+        channel = server.channels.channelOf(layout.client)
+        return channel.call(op, referring=layout)  # type: ignore[no-any-return]
 
     return send
 
@@ -110,13 +115,8 @@ class _Holder:
         Tell the client.
         """
         self._again = None
-        layout = self.layout
         sent = self._recaller.send(
-            layout.client,
-            layout.layoutType,
-            self._recall.reason == DATA_SERVER_LOST,
-            layout.file.fh,
-            self.stateid,
+            self.layout, self._recall.reason == DATA_SERVER_LOST, self.stateid
         )
         sent.addCallbacks(self._answered, self._unanswered)
 

@@ -53,7 +53,8 @@ class Client:
     @ivar owners: for the open table, by open owner.
     @ivar revoked: recallable states revoked and not yet freed.
     @ivar adminRevoked: other states revoked by order and not yet freed.
-    @ivar backDown: no connection is known to carry callbacks to it.
+    @ivar backDown: callbacks do not get through to it, or not to one of the
+        sessions it wants them on.
     @ivar channel: its L{pnfs.callbacks.channel.BackChannel}, if it ever had one.
     @ivar implementation: C{eia_client_impl_id}: domain and name, for operators.
     """

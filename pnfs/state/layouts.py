@@ -24,7 +24,7 @@ import attrs
 from pnfs.state.errors import BadStateid, DelegRevoked, OldStateid
 from pnfs.state.files import FileState
 from pnfs.state.opens import WRITE
-from pnfs.state.stateids import State, StateidTable
+from pnfs.state.stateids import RecallableState, StateidTable
 from pnfs.values import (
     NFS4_UINT64_MAX,
     DeviceStatistics,
@@ -97,7 +97,7 @@ def _before(seqid: int, other: int) -> bool:
 
 
 @attrs.define(eq=False)
-class LayoutState(State):
+class LayoutState(RecallableState):
     """
     What one client holds of one file's layout.
 

@@ -42,6 +42,7 @@ _DIGEST_BYTES = 512
 SEQ4_STATUS_CB_PATH_DOWN = 0x1
 SEQ4_STATUS_ADMIN_STATE_REVOKED = 0x20
 SEQ4_STATUS_RECALLABLE_STATE_REVOKED = 0x40
+SEQ4_STATUS_CB_PATH_DOWN_SESSION = 0x200
 SEQ4_STATUS_BACKCHANNEL_FAULT = 0x400
 
 _ATTACHMENT = "sessions"
@@ -222,6 +223,9 @@ class Session:
         none of those offered can be used.
     @ivar backChannel: what was agreed for the back channel.
     @ivar backSlots: its slots, as far as used.
+    @ivar backTarget: the highest slot of it that the client wants used.
+    @ivar backWanted: the client has asked for a back channel here.
+    @ivar backSilent: the last callback had no answer, or none that makes sense.
     @ivar backFault: the client does not follow our sequence IDs any more.
     """
 
@@ -243,6 +247,9 @@ class Session:
         "credential",
         "backChannel",
         "backSlots",
+        "backTarget",
+        "backWanted",
+        "backSilent",
         "backFault",
     )
 
@@ -273,6 +280,9 @@ class Session:
         self.credential = credential
         self.backChannel = back
         self.backSlots: list[BackSlot] = []
+        self.backTarget = back.maxSlots - 1
+        self.backWanted = False
+        self.backSilent = False
         self.backFault = False
 
     @property
@@ -289,6 +299,13 @@ class Session:
         """
         return bool(self.credential) and canRecall(self.backChannel)
 
+    @property
+    def reachable(self) -> bool:
+        """
+        As far as is known, callbacks get through.
+        """
+        return bool(self.back) and not (self.backSilent or self.backFault)
+
     def slotAt(self, slotid: int) -> Slot:
         """
         A slot, made if it is used for the first time.
@@ -304,16 +321,35 @@ class Session:
 
     def freeBackSlot(self) -> Optional[tuple[int, BackSlot]]:
         """
-        A slot of the back channel that is not in use, with its number.
+        A slot of the back channel that is not in use, with its number: the lowest,
+        and none above what the client wants used (RFC 8881, section 2.10.6.1).
         """
         slots = self.backSlots
         for slotid, slot in enumerate(slots):
+            if slotid > self.backTarget:
+                return None
             if not slot.busy:
                 return slotid, slot
-        if len(slots) < self.backChannel.maxSlots:
+        if len(slots) <= self.backTarget:
             slots.append(BackSlot())
             return len(slots) - 1, slots[-1]
         return None
+
+    def highestBackSlot(self) -> int:
+        """
+        The highest slot of the back channel in use.
+        """
+        return max(
+            (slotid for slotid, slot in enumerate(self.backSlots) if slot.busy),
+            default=0,
+        )
+
+    def setBackTarget(self, slotid: int) -> None:
+        """
+        The client wants slots up to this one used: never more than was agreed. One
+        stays.
+        """
+        self.backTarget = min(slotid, self.backChannel.maxSlots - 1)
 
     def statusFlags(self) -> int:
         """
@@ -322,13 +358,22 @@ class Session:
         client = self.client
         flags = 0
         if client.backDown and client.layouts:
-            flags = SEQ4_STATUS_CB_PATH_DOWN
-            if self.backFault:
-                flags = SEQ4_STATUS_BACKCHANNEL_FAULT
+            flags = self._backFlags()
         if client.revoked:
             flags |= SEQ4_STATUS_RECALLABLE_STATE_REVOKED
         if client.adminRevoked:
             flags |= SEQ4_STATUS_ADMIN_STATE_REVOKED
+        return flags
+
+    def _backFlags(self) -> int:
+        """
+        What is wrong with the back channel (RFC 8881, section 18.46.3).
+        """
+        flags = SEQ4_STATUS_BACKCHANNEL_FAULT if self.backFault else 0
+        if not any(each.reachable for each in self.client.sessions.values()):
+            flags |= SEQ4_STATUS_CB_PATH_DOWN
+        elif self.backWanted and not self.reachable:
+            flags |= SEQ4_STATUS_CB_PATH_DOWN_SESSION
         return flags
 
 
@@ -427,14 +472,23 @@ class SessionTable:
         if back:
             if connection not in session.back:
                 session.back.append(connection)
-            session.backFault = False
-            session.client.backDown = False
+            session.backWanted = True
+            session.backSilent = session.backFault = False
+            self._backChanged(session.client)
 
     def faulty(self, session: Session) -> None:
         """
         Callbacks do not get through, or are not understood: the client is told.
         """
-        session.client.backDown = True
+        session.backSilent = True
+        self._backChanged(session.client)
+
+    def answered(self, session: Session) -> None:
+        """
+        A callback has got through.
+        """
+        session.backSilent = False
+        self._backChanged(session.client)
 
     def _closed(self, connection: Any) -> None:
         for session in connection.attachments.pop(_ATTACHMENT, ()):
@@ -444,5 +498,11 @@ class SessionTable:
                 self._backChanged(session.client)
 
     def _backChanged(self, client: Client) -> None:
-        if not any(session.back for session in client.sessions.values()):
-            client.backDown = True
+        reachable = False
+        for session in client.sessions.values():
+            if session.reachable:
+                reachable = True
+            elif session.backWanted:
+                client.backDown = True
+                return
+        client.backDown = not reachable

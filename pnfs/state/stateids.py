@@ -55,6 +55,53 @@ class State:
         return _pack(self.seqid, self.other)
 
 
+@attrs.define(eq=False)
+class RecallableState(State):
+    """
+    What may be recalled before its holder knows that it has it: the reply that says
+    so can be overtaken by the callback. The callback then names the request that
+    the client is to wait for (RFC 8881, section 2.10.6.3).
+
+    @ivar slot: the fore channel's slot of the last request that has granted it, or
+        None; slotNext: the sequence ID that follows. When the slot has moved on, the
+        client has had its reply.
+    @ivar earlier: (slot, slotNext) of others before, whose replies it may not have.
+    """
+
+    slot: Any = attrs.field(default=None, init=False)
+    slotNext: int = attrs.field(default=0, init=False)
+    earlier: tuple[tuple[Any, int], ...] = attrs.field(default=(), init=False)
+
+    def grantedIn(self, slot: Any) -> None:
+        """
+        A request that is being served in a slot has granted (more of) it.
+        """
+        before = self.slot
+        if before is not None and before is not slot and before.next == self.slotNext:
+            self.earlier = tuple(
+                (other, next)
+                for other, next in self.earlier
+                if other is not slot and other.next == next
+            ) + ((before, self.slotNext),)
+        self.slot = slot
+        self.slotNext = slot.next
+
+    def grantingCalls(self) -> list[tuple[bytes, int, int]]:
+        """
+        Requests that have granted it whose replies the client may not have yet:
+        sessionid, slotid and sequence ID of each.
+        """
+        calls = []
+        for slot, next in self.earlier + ((self.slot, self.slotNext),):
+            if slot is None or slot.next != next:
+                continue
+            for session in self.client.sessions.values():
+                if slot in session.slots:
+                    slotid = session.slots.index(slot)
+                    calls.append((session.id, slotid, next - 1 & SEQID_MAX))
+        return calls
+
+
 class StateidTable:
     """
     All stateids of a server by C{other}.

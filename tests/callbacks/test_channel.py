@@ -7,6 +7,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Optional
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +18,14 @@ from pnfs.nfs4.ops.bind_conn_to_session import (
     BIND_CONN_TO_SESSION4args,
 )
 from pnfs.nfs4.status import nfsstat4
-from pnfs.state.sessions import SEQ4_STATUS_CB_PATH_DOWN
+from pnfs.nfs4.ops.create_session import channel_attrs4
+from pnfs.nfs4.ops.destroy_session import DESTROY_SESSION4args
+from pnfs.state.sessions import (
+    SEQ4_STATUS_BACKCHANNEL_FAULT,
+    SEQ4_STATUS_CB_PATH_DOWN,
+    SEQ4_STATUS_CB_PATH_DOWN_SESSION,
+)
+from pnfs.state.stateids import RecallableState
 from pnfs.xdr.codec import codecFor
 from tests.nfs4.fixture import Connection, Fixture, args
 
@@ -78,6 +86,7 @@ class ChannelTests(SynchronousTestCase):
         sequenceStatus: int = 0,
         connection: Optional[Connection] = None,
         wire: Optional[bytes] = None,
+        target: int = 0,
     ) -> None:
         """
         Answer a call.
@@ -97,8 +106,8 @@ class ChannelTests(SynchronousTestCase):
                     found.csa_sessionid,
                     found.csa_sequenceid,
                     found.csa_slotid,
-                    0,
-                    0,
+                    target,
+                    target,
                 )
                 if callback.count == 2:
                     wire += callback.op[:4] + struct.pack(">I", status)
@@ -236,6 +245,204 @@ class ChannelTests(SynchronousTestCase):
         self.fixture.sequenceid += 1
         head = sequenceArgs(self.fixture.sessionid, self.fixture.sequenceid)
         return self.fixture.compound(head).takeSequence()[5]
+
+    def severalSlots(self, count: int) -> None:
+        """
+        Start again, as a client with so many slots for callbacks.
+        """
+        fixture = self.fixture
+        back = channel_attrs4(0, 4096, 4096, 0, 2, count, [])
+        status, made = fixture.createSession(fixture.clientid, 2, 2, back=back)
+        self.assertEqual(status, 0)
+        fixture.compound(args(44, DESTROY_SESSION4args(fixture.sessionid)))
+        fixture.sessionid = made.csr_sessionid
+
+    def test_severalSlots(self) -> None:
+        """
+        A client with several slots gets so many callbacks at a time, and is told
+        the highest slot in use.
+        """
+        self.severalSlots(2)
+        calls = [self.channel.call(OP) for _ in range(3)]
+        first, second = [Callback(sent) for sent in self.connection.sent]
+        self.connection.sent.clear()
+        self.assertEqual(
+            [
+                (each.sequence.csa_slotid, each.sequence.csa_highest_slotid)
+                for each in (first, second)
+            ],
+            [(0, 0), (1, 1)],
+        )
+        self.reply(second, target=1)
+        third = self.taken()
+        self.assertEqual(
+            (third.sequence.csa_slotid, third.sequence.csa_sequenceid), (1, 2)
+        )
+        self.reply(third, target=1)
+        self.reply(first, target=1)
+        for called in calls:
+            self.assertEqual(self.successResultOf(called), 0)
+
+    def test_targetHighestSlot(self) -> None:
+        """
+        A client that wants fewer slots used gets fewer callbacks at a time, and
+        more again when it says so, but never more than was agreed (reading the
+        CB_SEQUENCE result: #1169).
+        """
+        self.severalSlots(3)
+        for target, expected in ((0, 1), (1, 2), (99, 3)):
+            called = self.channel.call(OP)
+            self.reply(self.taken(), target=target)
+            self.assertEqual(self.successResultOf(called), 0)
+            calls = [self.channel.call(OP) for _ in range(4)]
+            sent = [Callback(each) for each in self.connection.sent]
+            self.connection.sent.clear()
+            self.assertEqual(len(sent), expected)
+            while sent:
+                self.reply(sent.pop(0), target=target)
+                sent += [Callback(each) for each in self.connection.sent]
+                self.connection.sent.clear()
+            for called in calls:
+                self.assertEqual(self.successResultOf(called), 0)
+
+    def test_tooManySlots(self) -> None:
+        """
+        A client that has fewer slots than was agreed still gets every callback.
+        """
+        for status in (nfsstat4.NFS4ERR_BADSLOT, nfsstat4.NFS4ERR_BAD_HIGH_SLOT):
+            session = self.fixture.session
+            session.backChannel = attrs.evolve(session.backChannel, maxSlots=2)
+            session.setBackTarget(1)
+            calls = [self.channel.call(OP) for _ in range(2)]
+            first, second = [Callback(sent) for sent in self.connection.sent]
+            self.connection.sent.clear()
+            self.reply(second, sequenceStatus=status)
+            self.reply(first, target=0)
+            self.fixture.clock.advance(0.06)
+            self.reply(self.taken())
+            for called in calls:
+                self.assertEqual(self.successResultOf(called), 0)
+
+    def test_destroyedSession(self) -> None:
+        """
+        A callback without an answer over a session that has been destroyed is
+        repeated over the one made next on the same connection, at once (unanswered
+        recall is repeated over a recreated session, #551).
+        """
+        fixture = self.fixture
+        called = self.channel.call(OP)
+        self.taken()
+        fixture.compound(args(44, DESTROY_SESSION4args(fixture.sessionid)))
+        status, made = fixture.createSession(fixture.clientid, 2, 2)
+        callback = self.taken()
+        self.assertEqual(callback.sequence.csa_sessionid, made.csr_sessionid)
+        self.assertEqual(callback.op, OP)
+        self.reply(callback)
+        self.assertEqual(self.successResultOf(called), 0)
+
+    def grant(self, slot: Any) -> RecallableState:
+        """
+        Something recallable that a request being served in a slot has granted.
+        """
+        state = RecallableState(b"o" * 12, self.fixture.client, None)
+        state.grantedIn(slot)
+        return state
+
+    def referred(self, state: RecallableState) -> list[Any]:
+        """
+        The requests that a callback about a state tells the client to wait for.
+        """
+        called = self.channel.call(OP, referring=state)
+        callback = self.taken()
+        self.reply(callback)
+        self.successResultOf(called)
+        return [
+            (
+                each.rcl_sessionid,
+                [(c.rc_slotid, c.rc_sequenceid) for c in each.rcl_referring_calls],
+            )
+            for each in callback.sequence.csa_referring_call_lists
+        ]
+
+    def test_referringCalls(self) -> None:
+        """
+        A recall names the request that has granted what it recalls as long as the
+        client may not have the reply, so that it does not deny having it (fill
+        referring call lists in CB_SEQUENCE, #1005).
+        """
+        session = self.fixture.session
+        state = self.grant(session.slots[0])
+        sessionid = self.fixture.sessionid
+        expected = [(sessionid, [(0, self.fixture.sequenceid)])]
+        self.assertEqual(self.referred(state), expected)
+        self.flags()
+        self.assertEqual(self.referred(state), [])
+
+    def test_referringSeveral(self) -> None:
+        """
+        If two requests have granted parts of it at once, both are named; one whose
+        session is gone is not.
+        """
+        session = self.fixture.session
+        state = self.grant(session.slots[0])
+        state.grantedIn(session.slotAt(3))
+        state.grantedIn(session.slotAt(3))
+        sessionid = self.fixture.sessionid
+        expected = [(sessionid, [(0, self.fixture.sequenceid), (3, 0)])]
+        self.assertEqual(self.referred(state), expected)
+        self.flags()
+        self.assertEqual(self.referred(state), [(sessionid, [(3, 0)])])
+        self.severalSlots(1)
+        self.assertEqual(self.referred(state), [])
+
+    def test_statusFlags(self) -> None:
+        """
+        A client with layouts learns which of its sessions has lost its back
+        channel, and, if none is left, that callbacks do not reach it at all.
+        """
+        fixture = self.fixture
+        fixture.client.layouts["a"] = object()
+        other = fixture.connect()
+        status, made = fixture.createSession(fixture.clientid, 2, 2, connection=other)
+        self.assertEqual(status, 0)
+        self.assertEqual(self.flags(), 0)
+        self.connection.connectionLost()
+        self.connection = fixture.connection = fixture.connect()
+        self.assertEqual(self.flags(), SEQ4_STATUS_CB_PATH_DOWN_SESSION)
+        second = fixture.server.sessions.find(made.csr_sessionid)
+        self.assertEqual(second.statusFlags(), 0)
+        other.connectionLost()
+        for session in (fixture.session, second):
+            self.assertEqual(session.statusFlags(), SEQ4_STATUS_CB_PATH_DOWN)
+        bind = BIND_CONN_TO_SESSION4args(fixture.sessionid, CDFC4_BACK_OR_BOTH, False)
+        fixture.compound(args(41, bind))
+        self.assertEqual(self.flags(), 0)
+        self.assertEqual(second.statusFlags(), SEQ4_STATUS_CB_PATH_DOWN_SESSION)
+
+    def test_fault(self) -> None:
+        """
+        A client that has lost step learns that its session is beyond repair
+        (SEQUENCE status flags, #402).
+        """
+        self.fixture.client.layouts["a"] = object()
+        called = self.channel.call(OP, timeout=1.0)
+        self.reply(self.taken(), sequenceStatus=nfsstat4.NFS4ERR_SEQ_MISORDERED)
+        self.assertEqual(
+            self.flags(), SEQ4_STATUS_BACKCHANNEL_FAULT | SEQ4_STATUS_CB_PATH_DOWN
+        )
+        self.fixture.clock.advance(1.0)
+        self.failureResultOf(called, NoBackChannel)
+
+    def test_refusedSequence(self) -> None:
+        """
+        A client that refuses CB_SEQUENCE for a reason of its own makes the callback
+        fail, and hears that its back channel does not work.
+        """
+        self.fixture.client.layouts["a"] = object()
+        called = self.channel.call(OP)
+        self.reply(self.taken(), sequenceStatus=nfsstat4.NFS4ERR_REQ_TOO_BIG)
+        self.failureResultOf(called, CallbackFailed)
+        self.assertEqual(self.flags(), SEQ4_STATUS_CB_PATH_DOWN)
 
     def test_otherConnection(self) -> None:
         """

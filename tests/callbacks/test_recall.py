@@ -16,6 +16,7 @@ from pnfs.callbacks.channel import BackChannels, NoBackChannel
 from pnfs.callbacks.recall import DATA_SERVER_LOST, LayoutRecaller
 from pnfs.interfaces import IRecaller
 from pnfs.nfs4.status import nfsstat4
+from tests.callbacks.test_channel import Callback
 from tests.layouts import linux
 from tests.nfs4.layoutfixture import MAX, LayoutFixture
 
@@ -459,7 +460,8 @@ class WireTests(SynchronousTestCase):
 
     def test_overBackChannel(self) -> None:
         """
-        A Linux client understands the CB_LAYOUTRECALL, and its answer is heard.
+        A Linux client understands the CB_LAYOUTRECALL, and its answer is heard. It
+        is told to look first for the reply to its LAYOUTGET.
         """
         fixture = LayoutFixture()
         fixture.server.channels = BackChannels(fixture.clock, fixture.server.sessions)
@@ -470,6 +472,10 @@ class WireTests(SynchronousTestCase):
         fixture.server.recaller = recaller
         done = recaller.recallLayouts(fixture.state, "test")
         record = fixture.connection.sent[-1]
+        (referring,) = Callback(record).sequence.csa_referring_call_lists
+        self.assertEqual(referring.rcl_sessionid, fixture.sessionid)
+        (call,) = referring.rcl_referring_calls
+        self.assertEqual((call.rc_slotid, call.rc_sequenceid), (0, fixture.sequenceid))
         at = record.index(struct.pack(">III", 5, 1, 3), 40)
         wire = linux.Wire(record[at:])
         said = [wire.take("I") for _ in range(5)]

@@ -143,8 +143,9 @@ class LayoutFixture(Fixture):
         self.mount()
         self.opened = self.open()
 
-    def _send(self, *said: Any) -> Deferred[int]:
+    def _send(self, layout: Any, changed: bool, stateid: bytes) -> Deferred[int]:
         answer: Deferred[int] = Deferred()
+        said = (layout.client, layout.layoutType, changed, layout.file.fh, stateid)
         self.recalled.append((said, answer))
         return answer
 

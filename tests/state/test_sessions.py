@@ -207,7 +207,10 @@ class SessionTests(SynchronousTestCase):
         self.client.layouts["f"] = object()
         self.assertEqual(self.session.statusFlags(), SEQ4_STATUS_CB_PATH_DOWN)
         self.session.backFault = True
-        self.assertEqual(self.session.statusFlags(), SEQ4_STATUS_BACKCHANNEL_FAULT)
+        self.assertEqual(
+            self.session.statusFlags(),
+            SEQ4_STATUS_BACKCHANNEL_FAULT | SEQ4_STATUS_CB_PATH_DOWN,
+        )
         self.table.bind(self.session, self.connection, True, True)
         self.assertEqual(self.session.statusFlags(), 0)
         self.client.revoked = self.client.adminRevoked = 1

@@ -48,9 +48,15 @@ class BACKCHANNEL_CTL4args:
 def backchannel_ctl(ctx: CompoundContext, args: BACKCHANNEL_CTL4args) -> None:
     """
     For the session of this COMPOUND. RPCSEC_GSS contexts we know none of: NOENT.
+    Without any parameters the credential stays. What has waited because the client
+    did not understand us goes out again.
     """
-    credential = callbackCredential(args.bca_sec_parms)
-    if not credential:
-        raise NFSError(nfsstat4.NFS4ERR_NOENT)
-    ctx.session.program = args.bca_cb_program
-    ctx.session.credential = credential
+    session = ctx.session
+    if args.bca_sec_parms:
+        credential = callbackCredential(args.bca_sec_parms)
+        if not credential:
+            raise NFSError(nfsstat4.NFS4ERR_NOENT)
+        session.credential = credential
+    session.program = args.bca_cb_program
+    if session.back and ctx.server.channels is not None:
+        ctx.server.channels.bound(session)

@@ -218,6 +218,7 @@ async def _grant(
             else nfsstat4.NFS4ERR_REP_TOO_BIG
         )
     layout = layouts.grant(file, ctx.client, driver.layoutType, servers, segments)
+    layout.grantedIn(ctx.slot)
     stateid = ctx.stateid = layout.stateid
     ctx.out.append(_packHead(50, 0, 0, stateid) + encoded)
     return pos
