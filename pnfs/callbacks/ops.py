@@ -23,6 +23,7 @@ from pnfs.nfs4.types import (
     sequenceid4,
     sessionid4,
     slotid4,
+    state_owner4,
     stateid4,
     uint32_t,
     uint64_t,
@@ -38,6 +39,7 @@ OP_CB_RECALL = 4
 OP_CB_LAYOUTRECALL = 5
 OP_CB_RECALL_ANY = 8
 OP_CB_SEQUENCE = 11
+OP_CB_NOTIFY_LOCK = 13
 OP_CB_NOTIFY_DEVICEID = 14
 
 LAYOUTRECALL4_FILE = 1
@@ -179,6 +181,18 @@ class CB_RECALL_ANY4args:
 
 
 @attrs.define
+class CB_NOTIFY_LOCK4args:
+    """
+    A lock that was denied may be had now (section 20.11).
+
+    @ivar cnla_lock_owner: whose LOCK it was.
+    """
+
+    cnla_fh: nfs_fh4
+    cnla_lock_owner: state_owner4
+
+
+@attrs.define
 class notify4:
     """
     @ivar notify_mask: a bitmap of one bit; notify_vals: what it says.
@@ -297,6 +311,17 @@ def cbRecallAny(keep: int, typeMask: int) -> bytes:
     @param typeMask: a bit per kind of object (C{RCA4_TYPE_MASK_*}).
     """
     return _op(OP_CB_RECALL_ANY, CB_RECALL_ANY4args(keep, typeMask))
+
+
+def cbNotifyLock(fh: bytes, clientid: int, owner: bytes) -> bytes:
+    """
+    CB_NOTIFY_LOCK.
+
+    @param owner: the lock owner, without its clientid.
+    """
+    return _op(
+        OP_CB_NOTIFY_LOCK, CB_NOTIFY_LOCK4args(fh, state_owner4(clientid, owner))
+    )
 
 
 def cbNotifyDeviceid(

@@ -16,6 +16,7 @@ from pnfs.backends.ds.controlled import ControlledDataServerBackend
 from pnfs.backends.metadata.recovery import FileRecoveryStore
 from pnfs.backends.errors import BadConfiguration
 from pnfs.callbacks.channel import BackChannels
+from pnfs.callbacks.notify import LockNotifier
 from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.datafiles import DataFiles
@@ -46,6 +47,7 @@ from pnfs.state.opens import OpenTable
 from pnfs.state.recovery import Grace
 from pnfs.state.sessions import SessionLimits, SessionTable
 from pnfs.state.stateids import StateidTable
+from pnfs.state.waiting import WaitingTable
 from pnfs.values import FSStatistics
 
 CONTROL_DEADLINE = 8.0
@@ -175,6 +177,7 @@ class MetadataServerService(NFSService):
             stateids=stateids,
             opens=OpenTable(stateids),
             locks=LockTable(stateids),
+            waiting=WaitingTable(clock, config.lease),
             layouts=layouts,
             devices=devices,
             exports=ExportTable(exports, self._wallTime()),
@@ -184,6 +187,7 @@ class MetadataServerService(NFSService):
         )
         self.context = server
         server.channels = BackChannels(clock, server.sessions)
+        server.waiting.onTurn = LockNotifier(server).turn
         server.recaller = LayoutRecaller(server, None, config.recall)
         # What a client that goes leaves behind: layouts first, so that files are
         # fenced before others get at them.
@@ -287,6 +291,7 @@ class MetadataServerService(NFSService):
             self._data.stop()
         if self.context is not None:
             self.context.recaller.stop()
+            self.context.waiting.stop()
         if self._servers is not None:
             await self._servers.stop()
         for backend in self._backends:

@@ -43,6 +43,7 @@ class ServerContext:
     @ivar stateids: L{pnfs.state.stateids.StateidTable}.
     @ivar opens: L{pnfs.state.opens.OpenTable}.
     @ivar locks: L{pnfs.state.locks.LockTable}.
+    @ivar waiting: L{pnfs.state.waiting.WaitingTable}, or None: nobody is told.
     @ivar layouts: L{pnfs.state.layouts.LayoutTable}.
     @ivar devices: L{pnfs.state.devices.DeviceTable}.
     @ivar exports: L{pnfs.namespace.exports.ExportTable}, with the pseudo file system.
@@ -71,6 +72,7 @@ class ServerContext:
     stateids: Any = None
     opens: Any = None
     locks: Any = None
+    waiting: Any = None
     layouts: Any = None
     devices: Any = None
     exports: Any = None

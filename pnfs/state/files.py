@@ -23,6 +23,7 @@ class FileState:
         packed (L{pnfs.state.opens}).
     @ivar locks: L{pnfs.state.locks.LockState} by (clientid, lock owner); none
         outlives its open.
+    @ivar waiters: the L{pnfs.state.waiting.LockQueue} for its locks, or None.
     @ivar layouts: L{pnfs.state.layouts.LayoutState} by clientid.
     @ivar recall: the recall of its layouts under way, or None.
     @ivar reclaimed: an open for writing was held before the server's restart, maybe
@@ -37,6 +38,7 @@ class FileState:
     opens: dict[Any, Any] = attrs.Factory(dict)
     shares: int = 0
     locks: dict[Any, Any] = attrs.Factory(dict)
+    waiters: Any = None
     layouts: dict[int, Any] = attrs.Factory(dict)
     recall: Any = None
     reclaimed: bool = False

@@ -86,6 +86,24 @@ def replaced(
     return ranges[:first] + before + middle + after + ranges[last:]
 
 
+def conflict(
+    file: FileState, mine: tuple[int, bytes], exclusive: bool, start: int, end: int
+) -> Optional[tuple[tuple[int, bytes], Range]]:
+    """
+    A lock that is in the way of one.
+
+    @param mine: whose locks are not, as in C{FileState.locks}.
+    @return: its owner likewise, and its range; None if there is none.
+    """
+    for key, state in file.locks.items():
+        if key == mine:
+            continue
+        for held in overlapping(state.ranges, start, end):
+            if exclusive or held[2]:
+                return key, held
+    return None
+
+
 @attrs.define(eq=False)
 class LockState(State):
     """
@@ -127,25 +145,26 @@ class LockTable:
         """
         Would a lock be granted?
 
-        @raise LockDenied: no; it names a lock in the way.
+        @raise LockDenied: no; it names a lock in the way, or one whose turn it is
+            (L{pnfs.state.waiting}).
         @raise Invalid: no such range.
         """
         start, end = rangeOf(offset, length)
         mine = (client.clientid, owner)
-        for key, state in file.locks.items():
-            if key == mine:
-                continue
-            for held in overlapping(state.ranges, start, end):
-                if exclusive or held[2]:
-                    raise LockDenied(
-                        (
-                            held[0],
-                            NFS4_UINT64_MAX if held[1] == _END else held[1] - held[0],
-                            WRITE_LT if held[2] else READ_LT,
-                            key[0],
-                            key[1],
-                        )
-                    )
+        found = conflict(file, mine, exclusive, start, end)
+        if found is None:
+            waiters = file.waiters
+            if waiters is None:
+                return
+            waiter = waiters.inTheWay(mine, exclusive, start, end)
+            if waiter is None:
+                return
+            found = waiter.key, (waiter.start, waiter.end, waiter.exclusive)
+        (clientid, holder), (start, end, kind) = found
+        length = NFS4_UINT64_MAX if end == _END else end - start
+        raise LockDenied(
+            (start, length, WRITE_LT if kind else READ_LT, clientid, holder)
+        )
 
     def lock(
         self,
@@ -182,6 +201,8 @@ class LockTable:
         else:
             state.advance()
         state.ranges = replaced(state.ranges, start, end, exclusive)
+        if file.waiters is not None:
+            file.waiters.locked(key, start, end)
         return state
 
     def unlock(self, state: LockState, offset: int, length: int) -> None:
@@ -193,6 +214,8 @@ class LockTable:
         start, end = rangeOf(offset, length)
         state.ranges = replaced(state.ranges, start, end, None)
         state.advance()
+        if state.file.waiters is not None:
+            state.file.waiters.released()
 
     def drop(self, state: LockState) -> None:
         """
@@ -202,3 +225,5 @@ class LockTable:
         if state.open.locks is not None:
             state.open.locks.pop(state.owner, None)
         self._stateids.drop(state)
+        if state.file.waiters is not None:
+            state.file.waiters.released()

@@ -180,6 +180,8 @@ class OpenTable:
                 file.locks.pop((clientid, owner), None)
                 self._stateids.drop(lock)
             state.locks = None
+        if file.waiters is not None:
+            file.waiters.openGone(state)
         if file.opens.pop((clientid, state.owner), None) is not None:
             file.shares -= _WEIGHT[state.access | state.deny << 2]
             self.count -= 1

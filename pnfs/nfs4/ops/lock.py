@@ -13,7 +13,12 @@ from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import requireState
 from pnfs.nfs4.ops.errorlists import errorsOf
-from pnfs.nfs4.ops.lock_types import deniedError, isExclusive, nfs_lock_type4
+from pnfs.nfs4.ops.lock_types import (
+    deniedError,
+    isBlocking,
+    isExclusive,
+    nfs_lock_type4,
+)
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import (
     bool_t,
@@ -24,7 +29,7 @@ from pnfs.nfs4.types import (
     stateid4,
 )
 from pnfs.state.errors import LockDenied
-from pnfs.state.locks import LockState
+from pnfs.state.locks import LockState, rangeOf
 from pnfs.state.opens import OpenState
 from pnfs.xdr.codec import Union
 
@@ -95,7 +100,8 @@ class LOCK4resok:
 )
 def lock(ctx: CompoundContext, args: LOCK4args) -> LOCK4resok:
     """
-    Lock a byte range of the current file, or say who is in the way.
+    Lock a byte range of the current file, or say who is in the way. Whoever waits
+    is told when nobody is any more (L{pnfs.state.waiting}).
     """
     inode = ctx.requireFile()
     server = ctx.server
@@ -116,6 +122,9 @@ def lock(ctx: CompoundContext, args: LOCK4args) -> LOCK4resok:
     except LockDenied as denied:
         if args.reclaim:
             raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT) from None
+        if isBlocking(args.locktype) and server.waiting is not None:
+            start, end = rangeOf(args.offset, args.length)
+            server.waiting.wait(opened, owner, exclusive, start, end)
         raise deniedError(denied) from None
     ctx.stateid = state.stateid
     return LOCK4resok(state.stateid)

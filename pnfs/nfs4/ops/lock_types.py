@@ -53,10 +53,17 @@ _encodeDenied = codecFor(LOCK4denied).encode
 
 def isExclusive(locktype: int) -> bool:
     """
-    Does a type ask for a write lock? Those that would wait are answered at once
-    like the others; the client asks again.
+    Does a type ask for a write lock?
     """
     return locktype in (WRITE_LT, WRITEW_LT)
+
+
+def isBlocking(locktype: int) -> bool:
+    """
+    Does somebody wait for it? It is answered at once like the others; the client
+    asks again (RFC 8881, section 9.6).
+    """
+    return locktype >= READW_LT
 
 
 def deniedError(denied: LockDenied) -> NFSError:

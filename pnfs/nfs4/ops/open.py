@@ -53,7 +53,11 @@ from pnfs.values import (
 )
 
 OPEN4_RESULT_LOCKTYPE_POSIX = 4
-"""The only flag: PRESERVE_UNLINKED would promise to keep a removed file over a restart."""
+OPEN4_RESULT_MAY_NOTIFY_LOCK = 0x20
+"""Other flags: PRESERVE_UNLINKED would promise to keep a removed file over a restart."""
+
+_FLAGS = OPEN4_RESULT_LOCKTYPE_POSIX
+_FLAGS_NOTIFY = _FLAGS | OPEN4_RESULT_MAY_NOTIFY_LOCK
 
 OPEN_DELEGATE_NONE = 0
 OPEN_DELEGATE_NONE_EXT = 3
@@ -340,12 +344,21 @@ def _finish(
             # Removed while we waited, when nobody had it open.
             raise NFSError(nfsstat4.NFS4ERR_STALE)
         file = FileState(server.filehandles.encode(export, inode), inode, export)
-    state = server.opens.open(file, ctx.client, args.owner, args.access, args.deny)
+    client = ctx.client
+    state = server.opens.open(file, client, args.owner, args.access, args.deny)
     inode.state = file
     stateid = state.stateid
     ctx.setCurrent(file.fh, inode, export)
     ctx.stateid = stateid
     ctx.out.append(
-        _packResult(18, 0, stateid, atomic, before, after, OPEN4_RESULT_LOCKTYPE_POSIX)
+        _packResult(
+            18,
+            0,
+            stateid,
+            atomic,
+            before,
+            after,
+            _FLAGS if client.backDown else _FLAGS_NOTIFY,
+        )
         + _tail(attrset, args.want)
     )

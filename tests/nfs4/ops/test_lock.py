@@ -5,9 +5,11 @@ Tests for L{pnfs.nfs4.ops.lock}, L{pnfs.nfs4.ops.lockt} and L{pnfs.nfs4.ops.lock
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+import pnfs.state.waiting
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.nfs4.ops.lock import LOCK4args, lock
 from pnfs.nfs4.ops.lockt import LOCKT4args, lockt
@@ -15,6 +17,7 @@ from pnfs.nfs4.ops.locku import LOCKU4args, locku
 from pnfs.nfs4.requests import opaque
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import CURRENT_STATEID
+from pnfs.state.waiting import PER_FILE, TURN_SECONDS, WaitingTable
 from pnfs.values import NFS4_UINT64_MAX as ALL
 from pnfs.values import FileType, Inode
 from pnfs.xdr.codec import codecFor
@@ -27,6 +30,7 @@ from tests.nfs4.ops.files import (
     WRITE,
     FileFixture,
     Opened,
+    closeArgs,
     lockMore,
     lockNew,
     openArgs,
@@ -237,6 +241,231 @@ class LockTests(LockMixin, SynchronousTestCase):
         self.assertEqual(
             self.operate(12, lockNew(self.stateid, 1, 0, 1, reclaim=1))[0], "NO_GRACE"
         )
+
+
+class BlockingTests(LockMixin, SynchronousTestCase):
+    """
+    Locks that somebody waits for (RFC 8881, section 9.6).
+    """
+
+    def setUp(self) -> None:
+        self.fixture = FileFixture()
+        server = self.fixture.server
+        self.clock = self.fixture.clock
+        self.waiting = server.waiting = WaitingTable(self.clock, 90.0)
+        self.turns: list[bytes] = []
+        self.waiting.onTurn = lambda waiter: self.turns.append(waiter.owner)
+        self.fixture.mount()
+        self.inode = self.fixture.make(b"file", 0o666)
+        self.stateid = self.open(BOTH)
+        self.second = self.fixture.another(b"second")
+        self.third = self.fixture.another(b"third")
+
+    def ask(
+        self,
+        who: Any,
+        locktype: int = WRITEW_LT,
+        offset: int = 0,
+        length: int = ALL,
+        owner: bytes = b"",
+    ) -> str:
+        """
+        A client asks for a lock; by default its owner has the client's name.
+        """
+        with who:
+            client = self.fixture.client.owner
+            stateid = self.open(BOTH)
+            wire = lockNew(stateid, locktype, offset, length, owner or client)
+            return self.operate(12, wire)[0]
+
+    def unlock(self, stateid: bytes, offset: int = 0, length: int = ALL) -> None:
+        """
+        The first client unlocks.
+        """
+        self.assertEqual(
+            self.operate(14, lockuArgs(stateid, offset, length))[0], "NFS4_OK"
+        )
+
+    def test_inOrder(self) -> None:
+        """
+        Who has waited longest gets the lock, though others ask before: the range
+        is kept for it, against those who do not wait as well.
+        """
+        held = self.lock(WRITE_LT, 0, ALL)
+        self.assertEqual(self.ask(self.second), "DENIED")
+        self.assertEqual(self.ask(self.third), "DENIED")
+        self.unlock(held)
+        self.assertEqual(self.ask(self.third), "DENIED")
+        self.assertEqual(self.ask(self.third, WRITE_LT, 5, 1), "DENIED")
+        self.assertEqual(self.turns, [b"second"])
+        self.assertEqual(self.ask(self.second), "NFS4_OK")
+        self.assertEqual(self.turns, [b"second"])
+
+    def test_tested(self) -> None:
+        """
+        LOCKT says whose turn it is.
+        """
+        held = self.lock(WRITE_LT, 0, ALL)
+        self.ask(self.second, WRITEW_LT, 7, 5)
+        self.unlock(held)
+        with self.second:
+            clientid = self.fixture.clientid
+        status, body = self.operate(13, locktArgs(1, 0, ALL, b"x"))
+        self.assertEqual(status, "DENIED")
+        self.assertEqual(
+            body, struct.pack(">QQIQ", 7, 5, 2, clientid) + opaque(b"second")
+        )
+        self.assertEqual(self.operate(13, locktArgs(2, 0, 7, b"x"))[0], "NFS4_OK")
+
+    def test_toldInItsTurn(self) -> None:
+        """
+        A waiter is told when the lock in its way has gone, not before.
+        """
+        held = self.lock(WRITE_LT, 0, 10)
+        self.ask(self.second, READW_LT, 5, 10)
+        self.unlock(held, 0, 7)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [])
+        self.unlock(held[:3] + b"\2" + held[4:], 7, 3)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"second"])
+
+    def test_readersTogether(self) -> None:
+        """
+        Readers get their turn at the same time.
+        """
+        held = self.lock(WRITE_LT, 0, 10)
+        self.ask(self.second, READW_LT)
+        self.ask(self.third, READW_LT)
+        self.ask(self.third, WRITEW_LT, owner=b"writer")
+        self.unlock(held)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"second", b"third"])
+        self.assertEqual(self.ask(self.third, READW_LT), "NFS4_OK")
+        self.assertEqual(self.ask(self.second, READW_LT), "NFS4_OK")
+        self.assertEqual(self.turns, [b"second", b"third"])
+
+    def test_downgrade(self) -> None:
+        """
+        A writer that goes on as a reader lets readers in.
+        """
+        held = self.lock(WRITE_LT, 0, 10)
+        self.ask(self.second, READW_LT)
+        self.operate(12, lockMore(held, READ_LT, 0, 10))
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"second"])
+
+    def test_missedTurn(self) -> None:
+        """
+        Who does not come in its turn loses it: the next is told, and what nobody
+        comes for is free again.
+        """
+        held = self.lock(WRITE_LT, 0, ALL)
+        self.ask(self.second)
+        self.ask(self.third)
+        self.unlock(held)
+        self.clock.advance(0)
+        self.clock.advance(TURN_SECONDS)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"second", b"third"])
+        self.assertEqual(self.ask(self.second), "DENIED")
+        self.clock.advance(TURN_SECONDS)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"second", b"third", b"second"])
+        self.clock.advance(TURN_SECONDS)
+        self.assertEqual(self.ask(self.third, WRITE_LT), "NFS4_OK")
+        self.assertEqual(self.waiting.queues, set())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_closed(self) -> None:
+        """
+        A process that is killed while it waits closes the file, and keeps nobody
+        waiting.
+        """
+        held = self.lock(WRITE_LT, 0, ALL)
+        self.ask(self.second)
+        self.ask(self.third)
+        self.unlock(held)
+        self.clock.advance(0)
+        with self.second:
+            stateid = self.open(BOTH)
+            self.fixture.at(self.inode, closeArgs(stateid))
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"second", b"third"])
+
+    def test_holderGone(self) -> None:
+        """
+        The locks of a client that is gone are had by who waits.
+        """
+        self.lock(WRITE_LT, 0, ALL, b"one")
+        self.ask(self.second)
+        self.fixture.server.clients.revoke(self.fixture.client)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"second"])
+
+    def test_waiterGone(self) -> None:
+        """
+        A client that is gone waits for nothing.
+        """
+        self.lock(WRITE_LT, 0, ALL)
+        self.ask(self.second)
+        with self.second:
+            self.fixture.server.clients.revoke(self.fixture.client)
+        self.assertEqual(self.waiting.queues, set())
+        self.assertIsNone(self.inode.state.waiters)
+
+    def test_gaveUp(self) -> None:
+        """
+        Who has not asked again for long has given up.
+        """
+        held = self.lock(WRITE_LT, 0, ALL)
+        self.ask(self.second)
+        self.clock.advance(60)
+        self.ask(self.third)
+        self.clock.advance(40)
+        self.unlock(held)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [b"third"])
+
+    def test_notBlocking(self) -> None:
+        """
+        Who does not want to wait is not told of anything.
+        """
+        held = self.lock(WRITE_LT, 0, ALL)
+        self.ask(self.second, WRITE_LT)
+        self.ask(self.third, READ_LT)
+        self.unlock(held)
+        self.clock.advance(0)
+        self.assertEqual(self.turns, [])
+
+    def test_bounded(self) -> None:
+        """
+        A client cannot fill the server's memory with locks it waits for; when the
+        queue is full it has to ask again, as without one.
+        """
+        self.lock(WRITE_LT, 0, ALL)
+        for number in range(PER_FILE + 5):
+            self.ask(self.second, WRITEW_LT, number, 1)
+        self.assertEqual(len(self.inode.state.waiters.waiters), PER_FILE)
+        self.clock.advance(91)
+        self.ask(self.third)
+        self.assertEqual(len(self.inode.state.waiters.waiters), 1)
+        self.patch(pnfs.state.waiting, "PER_CLIENT", 2)
+        for number in range(5):
+            self.ask(self.second, WRITEW_LT, number, 1)
+        self.assertEqual(len(self.inode.state.waiters.waiters), 3)
+
+    def test_stop(self) -> None:
+        """
+        A server that stops leaves no timer behind.
+        """
+        held = self.lock(WRITE_LT, 0, ALL)
+        self.ask(self.second)
+        self.ask(self.third)
+        self.unlock(held)
+        self.clock.advance(0)
+        self.waiting.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class ReclaimTests(LockMixin, SynchronousTestCase):
