@@ -27,6 +27,7 @@ from pnfs.values import (
     Placement,
     ReadResult,
     Removed,
+    SegmentsResult,
     SetAttributes,
     WriteResult,
 )
@@ -383,6 +384,46 @@ class IDataServerBackend(Interface):
         @return: the verifier, read after the flush.
         """
 
+    async def seek(name: bytes, offset: int, hole: bool) -> Optional[int]:
+        """
+        Where the next data begins, or the next hole, at C{offset} or behind it. The
+        end of the object is a hole; who does not know holes has no other one.
+
+        @return: None if C{offset} is at the end or behind it, or no data follows.
+        """
+
+    async def readSegments(name: bytes, offset: int, count: int) -> SegmentsResult:
+        """
+        As L{read}, without the bytes of holes. A hole may be told as data.
+        """
+
+    async def allocate(name: bytes, ranges: Sequence[tuple[int, int]]) -> None:
+        """
+        Reserve space for ranges of (offset, length), none of them empty, also behind
+        the end. Bytes that were there stay, others are zero; so does the size: what
+        fails half-way must not leave a larger file. Durable after a C{commit}.
+
+        @raise NoSpace: @raise QuotaExceeded: @raise TooBig: @raise Unsupported:
+        """
+
+    async def deallocate(name: bytes, offset: int, length: int) -> None:
+        """
+        Make a range zeros, and give back its space as far as the storage can. The
+        size stays as it is, also if the range ends behind it. Durable when it
+        returns.
+
+        @raise Unsupported:
+        """
+
+    async def advise(name: bytes, offset: int, length: int, hints: int) -> int:
+        """
+        How a range will be used.
+
+        @param length: 0 means to the end.
+        @param hints: a bitmap of C{IO_ADVISE_type4} (RFC 7862, section 15.5).
+        @return: those that make a difference here.
+        """
+
     async def list(after: bytes, limit: int) -> Sequence[bytes]:
         """
         Up to C{limit} object names greater than C{after}, in order.
@@ -443,6 +484,38 @@ class IFileData(Interface):
     async def commit(export: Any, inode: Inode, offset: int, count: int) -> bytes:
         """
         As L{IDataServerBackend.commit}, on all data servers of the file.
+        """
+
+    async def seek(export: Any, inode: Inode, offset: int, hole: bool) -> Optional[int]:
+        """
+        As L{IDataServerBackend.seek}, in the file as a whole.
+        """
+
+    async def readSegments(
+        export: Any, inode: Inode, offset: int, count: int
+    ) -> SegmentsResult:
+        """
+        As L{read}, without the bytes of holes.
+        """
+
+    async def allocate(export: Any, inode: Inode, offset: int, length: int) -> None:
+        """
+        Reserve space on all data servers concerned, and grow the file to the end of
+        the range if it is smaller. Durable when it returns; if it fails the size is
+        as it was.
+        """
+
+    async def deallocate(export: Any, inode: Inode, offset: int, length: int) -> None:
+        """
+        As L{IDataServerBackend.deallocate}, on all data servers of the file.
+        """
+
+    async def advise(
+        export: Any, inode: Inode, offset: int, length: int, hints: int
+    ) -> int:
+        """
+        As L{IDataServerBackend.advise}: what makes a difference on all data servers
+        of the file.
         """
 
     async def applyOwner(export: Any, inode: Inode) -> None:

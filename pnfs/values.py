@@ -402,6 +402,32 @@ class ReadResult:
 
 
 @attrs.define(slots=True)
+class Segment:
+    """
+    A part of a file that is all data or all hole (RFC 7862, section 15.10).
+
+    @ivar pieces: the bytes, together C{count}; None for a hole.
+    """
+
+    offset: int
+    count: int
+    pieces: Optional[Sequence[Piece]]
+
+
+@attrs.define(slots=True)
+class SegmentsResult:
+    """
+    @ivar segments: in order and without gaps, from the start of the range on.
+    @ivar count: bytes of the range that they tell of.
+    @ivar eof: the range reached the end of the object.
+    """
+
+    segments: Sequence[Segment]
+    count: int
+    eof: bool
+
+
+@attrs.define(slots=True)
 class WriteResult:
     """
     @ivar count: bytes written, from the start of the range.

@@ -27,6 +27,7 @@ from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import split
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.holes import SparseFiles
 from pnfs.mds.placing import Placing
 from pnfs.mds.removals import Removals
 from pnfs.mds.turns import Turns
@@ -47,7 +48,7 @@ _UNHEARD = bytes(8)
 
 
 @implementer(IFileData)
-class DataFiles:
+class DataFiles(SparseFiles):
     """
     L{IFileData} over the data servers of a site.
 

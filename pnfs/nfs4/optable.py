@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from pnfs.nfs4.dsops import capability, control, io
+from pnfs.nfs4.dsops import capability, control, io, sparse
 from pnfs.nfs4.operation import Operation, tableOf
 from pnfs.nfs4.ops.access import access
+from pnfs.nfs4.ops.allocate import allocate
 from pnfs.nfs4.ops.backchannel_ctl import backchannel_ctl
 from pnfs.nfs4.ops.bind_conn_to_session import bind_conn_to_session
 from pnfs.nfs4.ops.close import close
 from pnfs.nfs4.ops.commit import commit
 from pnfs.nfs4.ops.create import create
 from pnfs.nfs4.ops.create_session import create_session
+from pnfs.nfs4.ops.deallocate import deallocate
 from pnfs.nfs4.ops.destroy_clientid import destroy_clientid
 from pnfs.nfs4.ops.destroy_session import destroy_session
 from pnfs.nfs4.ops.exchange_id import exchange_id
@@ -26,6 +28,7 @@ from pnfs.nfs4.ops.free_stateid import free_stateid
 from pnfs.nfs4.ops.getattr import getattr
 from pnfs.nfs4.ops.getdeviceinfo import getdeviceinfo
 from pnfs.nfs4.ops.getfh import getfh
+from pnfs.nfs4.ops.io_advise import io_advise
 from pnfs.nfs4.ops.layoutcommit import layoutcommit
 from pnfs.nfs4.ops.layouterror import layouterror
 from pnfs.nfs4.ops.layoutget import layoutget
@@ -44,6 +47,7 @@ from pnfs.nfs4.ops.putfh import putfh
 from pnfs.nfs4.ops.putpubfh import putpubfh
 from pnfs.nfs4.ops.putrootfh import putrootfh
 from pnfs.nfs4.ops.read import read
+from pnfs.nfs4.ops.read_plus import read_plus
 from pnfs.nfs4.ops.readdir import readdir
 from pnfs.nfs4.ops.readlink import readlink
 from pnfs.nfs4.ops.reclaim_complete import reclaim_complete
@@ -53,6 +57,7 @@ from pnfs.nfs4.ops.restorefh import restorefh
 from pnfs.nfs4.ops.savefh import savefh
 from pnfs.nfs4.ops.secinfo import secinfo
 from pnfs.nfs4.ops.secinfo_no_name import secinfo_no_name
+from pnfs.nfs4.ops.seek import seek
 from pnfs.nfs4.ops.sequence import sequence
 from pnfs.nfs4.ops.setattr import setattr
 from pnfs.nfs4.ops.test_stateid import test_stateid
@@ -74,13 +79,16 @@ SESSION_OPERATIONS: Sequence[Operation] = (
 MDS_OPERATIONS: Sequence[Operation] = (
     *SESSION_OPERATIONS,
     access,
+    allocate,
     close,
     commit,
     create,
+    deallocate,
     free_stateid,
     getattr,
     getdeviceinfo,
     getfh,
+    io_advise,
     layoutcommit,
     layouterror,
     layoutget,
@@ -99,6 +107,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     putpubfh,
     putrootfh,
     read,
+    read_plus,
     readdir,
     readlink,
     remove,
@@ -107,6 +116,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     savefh,
     secinfo,
     secinfo_no_name,
+    seek,
     setattr,
     test_stateid,
     verify,
@@ -128,6 +138,11 @@ DS_OPERATIONS: Sequence[Operation] = (
     io.commit,
     io.read,
     io.write,
+    sparse.allocate,
+    sparse.deallocate,
+    sparse.io_advise,
+    sparse.read_plus,
+    sparse.seek,
 )
 
 MINOR_VERSIONS = (1, 2)

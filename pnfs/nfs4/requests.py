@@ -232,6 +232,41 @@ def setxattr(name: bytes, value: bytes) -> bytes:
     return struct.pack(">II", 73, 0) + opaque(name) + opaque(value)
 
 
+def seek(stateid: bytes, offset: int, what: int) -> bytes:
+    """
+    SEEK of data (0) or of a hole (1).
+    """
+    return struct.pack(">I16sQI", 69, stateid, offset, what)
+
+
+def readPlus(stateid: bytes, offset: int, count: int) -> bytes:
+    """
+    READ_PLUS.
+    """
+    return struct.pack(">I16sQI", 68, stateid, offset, count)
+
+
+def allocate(stateid: bytes, offset: int, length: int) -> bytes:
+    """
+    ALLOCATE.
+    """
+    return struct.pack(">I16sQQ", 59, stateid, offset, length)
+
+
+def deallocate(stateid: bytes, offset: int, length: int) -> bytes:
+    """
+    DEALLOCATE.
+    """
+    return struct.pack(">I16sQQ", 62, stateid, offset, length)
+
+
+def ioAdvise(stateid: bytes, offset: int, length: int, hints: int) -> bytes:
+    """
+    IO_ADVISE.
+    """
+    return struct.pack(">I16sQQ", 63, stateid, offset, length) + encodeBitmap(hints)
+
+
 def layoutget(
     layoutType: int, iomode: int, stateid: bytes, maxcount: int = 65536
 ) -> bytes:

@@ -10,7 +10,11 @@ from typing import Any
 
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import decodeBitmap
+from pnfs.values import Segment
 from pnfs.xdr.errors import XDRError
+
+SEGMENTS_LIMIT = 4096
+"""Segments in the result of a READ_PLUS."""
 
 _one = struct.Struct(">I").unpack_from
 _two = struct.Struct(">II").unpack_from
@@ -169,6 +173,29 @@ class Results:
             name = self.opaque(4096)
             found.append((cookie, name, self.attributes()))
         return verifier, found, self.uint32() != 0
+
+    def segments(self, limit: int) -> "tuple[bool, list[Segment]]":
+        """
+        The rest of a READ_PLUS's result: eof, and what was read or is a hole.
+
+        @param limit: the most bytes that a segment of data may have.
+        """
+        eof = self.uint32() == 1
+        count = self.uint32()
+        if count > SEGMENTS_LIMIT:
+            raise XDRError(f"{count} segments")
+        found = []
+        for _ in range(count):
+            content = self.uint32()
+            offset = self.uint64()
+            if content == 0:
+                data = self.view(limit)
+                found.append(Segment(offset, len(data), [data]))
+            elif content == 1:
+                found.append(Segment(offset, self.uint64(), None))
+            else:
+                raise XDRError(f"content of kind {content}")
+        return eof, found
 
     def layouts(self) -> "tuple[bytes, list[tuple[int, int, int, int, bytes]]]":
         """

@@ -28,7 +28,8 @@ from tests.nfs4.fixture import entropy
 KEY = b"k" * 32
 UNIT = 65536
 _CALLS = (
-    "start stop getattr create remove setattr extend fence read write commit statfs"
+    "start stop getattr create remove setattr extend fence read write commit statfs "
+    "seek readSegments allocate deallocate advise"
 ).split()
 
 

@@ -23,6 +23,8 @@ from pnfs.values import (
     FSStatistics,
     ObjectAttributes,
     ReadResult,
+    Segment,
+    SegmentsResult,
     SetAttributes,
     WriteResult,
 )
@@ -33,6 +35,8 @@ _SPACE = sum(1 << bit for bit in (42, 43, 44))
 _EPOCH_XATTR = b"pnfs.epoch"
 _EXTEND_XATTR = b"pnfs.extend"
 _LARGEST = (1 << 63) - 1
+_OPERATIONS = 12
+"""Of one kind in a COMPOUND: a session of ours takes 16 in all."""
 
 
 def _time(nanoseconds: int) -> Optional[int]:
@@ -302,6 +306,101 @@ class ControlledDataServerBackend:
         )
         self.verifier = results.fixed(8)
         return self.verifier
+
+    @translating
+    async def seek(self, name: bytes, offset: int, hole: bool) -> Optional[int]:
+        """
+        SEEK.
+        """
+        try:
+            results = await self._do(
+                self._object(name),
+                [requests.seek(requests.ANONYMOUS, offset, int(hole))],
+                69,
+            )
+        except OperationFailed as failure:
+            if failure.status == nfsstat4.NFS4ERR_NXIO:
+                return None
+            raise
+        eof = results.uint32() == 1
+        found = results.uint64()
+        return None if eof and not hole else found
+
+    @translating
+    async def readSegments(
+        self, name: bytes, offset: int, count: int
+    ) -> SegmentsResult:
+        """
+        READ_PLUSes of what a session takes, until the range or the object ends.
+        """
+        segments: list[Segment] = []
+        handle = self._object(name)
+        end = offset + count
+        position = offset
+        while True:
+            want = min(end - position, self._client.ioBytes)
+            results = await self._do(
+                handle, [requests.readPlus(requests.ANONYMOUS, position, want)], 68
+            )
+            eof, found = results.segments(want)
+            before = position
+            for segment in found:
+                if segment.offset != position or segment.count > end - position:
+                    raise errors.IOFailed("a data server tells segments out of order")
+                segments.append(segment)
+                position += segment.count
+            if eof or position == end:
+                return SegmentsResult(segments, position - offset, eof)
+            if position == before:
+                raise errors.IOFailed("a data server reads nothing, but no end either")
+
+    @translating
+    async def allocate(self, name: bytes, ranges: Sequence[tuple[int, int]]) -> None:
+        """
+        ALLOCATEs, several in a COMPOUND.
+        """
+        handle = self._object(name)
+        for first in range(0, len(ranges), _OPERATIONS):
+            some = ranges[first : first + _OPERATIONS]
+            await self._all(
+                handle,
+                [requests.allocate(requests.ANONYMOUS, *each) for each in some],
+                59,
+            )
+
+    async def _all(self, handle: bytes, operations: list[bytes], number: int) -> None:
+        """
+        PUTFH and operations of one kind, whose results have no body.
+        """
+        results = await self._client.compound(
+            [handle, *operations], 1 + len(operations), cache=True
+        )
+        results.operation(22)
+        for _ in operations:
+            results.operation(number)
+
+    @translating
+    async def deallocate(self, name: bytes, offset: int, length: int) -> None:
+        """
+        DEALLOCATE.
+        """
+        await self._all(
+            self._object(name),
+            [requests.deallocate(requests.ANONYMOUS, offset, length)],
+            62,
+        )
+
+    @translating
+    async def advise(self, name: bytes, offset: int, length: int, hints: int) -> int:
+        """
+        IO_ADVISE.
+        """
+        results = await self._do(
+            self._object(name),
+            [requests.ioAdvise(requests.ANONYMOUS, offset, length, hints)],
+            63,
+        )
+        return results.bitmap()
 
     @translating
     async def list(self, after: bytes, limit: int) -> Sequence[bytes]:

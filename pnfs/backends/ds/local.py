@@ -36,8 +36,10 @@ import attrs
 from twisted.internet.interfaces import IReactorFDSet
 from zope.interface import implementer
 
+from pnfs.backends.ds.local_extents import systemFallocate
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_folder import DataFolder
+from pnfs.backends.ds.local_holes import LocalHoles
 from pnfs.backends.ds.local_objects import (
     LocalObjects,
     attributesOf,
@@ -73,7 +75,7 @@ _EOF = ReadResult((), 0, True)
 
 
 @implementer(IDataServerBackend)
-class LocalDataServerBackend:
+class LocalDataServerBackend(LocalHoles):
     """
     The data server's storage on a local file system.
     """
@@ -116,6 +118,7 @@ class LocalDataServerBackend:
         self._cached = cachestat()
         self._nowait = NOWAIT
         self._inMemory = False
+        self._fallocate = systemFallocate()
         self._buffer = memoryview(bytearray(SMALL))
 
     # -- life ----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Callable, Optional, Sequence
 import attrs
 from zope.interface import implementer
 
+from pnfs.backends.ds.segments import readBySeeking
 from pnfs.backends.errors import InvalidArgument, NoSpace, NoSuchObject, TooBig
 from pnfs.interfaces import IDataServerBackend
 from pnfs.values import (
@@ -20,6 +21,7 @@ from pnfs.values import (
     FSStatistics,
     ObjectAttributes,
     ReadResult,
+    SegmentsResult,
     SetAttributes,
     WriteResult,
 )
@@ -34,10 +36,12 @@ class _Object:
     """
     @ivar attributes: kept right at every change.
     @ivar blocks: number to contents; a block that is not there is a hole.
+    @ivar reserved: numbers of holes whose space is taken already.
     """
 
     attributes: ObjectAttributes
     blocks: dict[int, bytearray] = attrs.Factory(dict)
+    reserved: set[int] = attrs.Factory(set)
 
 
 @implementer(IDataServerBackend)
@@ -158,6 +162,9 @@ class MemoryDataServerBackend:
             number, inside = divmod(size, _BLOCK)
             for key in [key for key in found.blocks if key * _BLOCK >= size]:
                 del found.blocks[key]
+                self._account(found, -_BLOCK)
+            for key in [key for key in found.reserved if key * _BLOCK >= size]:
+                found.reserved.remove(key)
                 self._account(found, -_BLOCK)
             last = found.blocks.get(number)
             if last is not None:
@@ -281,10 +288,13 @@ class MemoryDataServerBackend:
             length = min(_BLOCK - inside, total - done)
             block = found.blocks.get(number)
             if block is None:
-                if self._used + _BLOCK > self.capacity:
+                if number in found.reserved:
+                    found.reserved.remove(number)
+                elif self._used + _BLOCK > self.capacity:
                     break
+                else:
+                    self._account(found, _BLOCK)
                 block = found.blocks[number] = bytearray(_BLOCK)
-                self._account(found, _BLOCK)
             block[inside : inside + length] = data[done : done + length]
             done += length
         if total and not done:
@@ -312,3 +322,81 @@ class MemoryDataServerBackend:
         """
         self._find(name)
         return self.verifier
+
+    # -- holes -------------------------------------------------------------------------
+
+    async def seek(self, name: bytes, offset: int, hole: bool) -> Optional[int]:
+        """
+        Holes are as large as blocks.
+        """
+        found = self._find(name)
+        size = found.attributes.size
+        if offset >= size:
+            return None
+        if not hole:
+            first = offset // _BLOCK
+            starts = [n * _BLOCK for n in found.blocks if n >= first]
+            start = max(offset, min(starts, default=size))
+            return start if start < size else None
+        number = offset // _BLOCK
+        while number in found.blocks:
+            number += 1
+        return min(size, max(offset, number * _BLOCK))
+
+    async def readSegments(
+        self, name: bytes, offset: int, count: int
+    ) -> SegmentsResult:
+        """
+        By seeking.
+        """
+        return await readBySeeking(self, name, offset, count)
+
+    async def allocate(self, name: bytes, ranges: Sequence[tuple[int, int]]) -> None:
+        """
+        Count blocks that are not there yet.
+        """
+        found = self._find(name)
+        if any(offset + length > _LARGEST for offset, length in ranges):
+            raise TooBig(f"{ranges[-1]}")
+        if sum(length for _, length in ranges) > self.capacity:
+            raise NoSpace("there is no such capacity")
+        wanted = {
+            number
+            for offset, length in ranges
+            for number in range(offset // _BLOCK, -(-(offset + length) // _BLOCK))
+        }
+        missing = wanted - found.blocks.keys() - found.reserved
+        if self._used + len(missing) * _BLOCK > self.capacity:
+            raise NoSpace("the capacity is used up")
+        found.reserved |= missing
+        self._account(found, len(missing) * _BLOCK)
+        self._touch(found.attributes, True)
+
+    async def deallocate(self, name: bytes, offset: int, length: int) -> None:
+        """
+        Drop whole blocks, and fill parts of others with zeros.
+        """
+        found = self._find(name)
+        end = offset + length
+        for number in list(found.blocks):
+            start = number * _BLOCK
+            if offset <= start and start + _BLOCK <= end:
+                del found.blocks[number]
+                self._account(found, -_BLOCK)
+                continue
+            first = max(0, offset - start)
+            last = min(_BLOCK, end - start)
+            if first < last:
+                found.blocks[number][first:last] = bytes(last - first)
+        for number in list(found.reserved):
+            if offset <= number * _BLOCK and (number + 1) * _BLOCK <= end:
+                found.reserved.remove(number)
+                self._account(found, -_BLOCK)
+        self._touch(found.attributes, True)
+
+    async def advise(self, name: bytes, offset: int, length: int, hints: int) -> int:
+        """
+        Nothing makes a difference.
+        """
+        self._find(name)
+        return 0

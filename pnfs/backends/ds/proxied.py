@@ -38,6 +38,7 @@ from zope.interface import implementer
 
 from pnfs.backends.ds.local_record import ObjectRecord
 from pnfs.backends.ds.proxied_files import UpstreamFile, UpstreamFiles
+from pnfs.backends.ds.proxied_holes import ProxiedHoles
 from pnfs.backends.ds.proxied_records import ObjectRecords
 from pnfs.backends.ds.proxied_turns import Flow, Turns
 from pnfs.backends.ds.proxied_upstream import UpstreamAttributes
@@ -81,7 +82,7 @@ _log = Logger()
 
 
 @implementer(IDataServerBackend)
-class ProxiedDataServerBackend:
+class ProxiedDataServerBackend(ProxiedHoles):
     """
     L{IDataServerBackend} on top of a folder of another NFS server.
 

@@ -73,6 +73,21 @@ def getfh(ctx: CompoundContext, buf: Any, pos: int) -> int:
     return pos
 
 
+def requireObject(ctx: CompoundContext) -> bytes:
+    """
+    The name of the object that the current filehandle is a capability for.
+
+    @raise NFSError: NOFILEHANDLE, ISDIR, ACCESS.
+    """
+    capability = ctx.capability
+    if capability is None:
+        raise NFSError(nfsstat4.NFS4ERR_NOFILEHANDLE)
+    name: bytes = capability.name
+    if not name:
+        raise NFSError(nfsstat4.NFS4ERR_ISDIR if capability.rights else NFS4ERR_ACCESS)
+    return name
+
+
 def requireControl(ctx: CompoundContext) -> Capability:
     """
     The capability, which must be a control handle.
@@ -156,4 +171,5 @@ __all__ = [
     "requireControl",
     "requireControlObject",
     "requireControlRoot",
+    "requireObject",
 ]

@@ -13,7 +13,7 @@ from typing import Any, Union
 
 from pnfs.namespace.filehandles import READ, WRITE
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.dsops.capability import admit
+from pnfs.nfs4.dsops.capability import admit, requireObject
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.values import ReadResult, WriteResult
@@ -31,7 +31,7 @@ MAX_OFFSET = (1 << 63) - 1
 _ROOM = 64
 """Bytes of a READ reply besides its data."""
 
-_IO_ERRORS = frozenset(
+IO_ERRORS = frozenset(
     {
         nfsstat4.NFS4ERR_ACCESS,
         nfsstat4.NFS4ERR_BADXDR,
@@ -46,32 +46,20 @@ _IO_ERRORS = frozenset(
     }
 )
 
-_WRITE_ERRORS = _IO_ERRORS | {
+WRITE_ERRORS = IO_ERRORS | {
     nfsstat4.NFS4ERR_DQUOT,
     nfsstat4.NFS4ERR_FBIG,
     nfsstat4.NFS4ERR_NOSPC,
 }
 
 
-def _object(ctx: CompoundContext) -> bytes:
-    capability = ctx.capability
-    if capability is None:
-        raise NFSError(nfsstat4.NFS4ERR_NOFILEHANDLE)
-    name: bytes = capability.name
-    if not name:
-        raise NFSError(
-            nfsstat4.NFS4ERR_ISDIR if capability.rights else nfsstat4.NFS4ERR_ACCESS
-        )
-    return name
-
-
-@hotOperation(25, "READ", errors=_IO_ERRORS)
+@hotOperation(25, "READ", errors=IO_ERRORS)
 def read(ctx: CompoundContext, buf: Any, pos: int) -> Any:
     """
     Read from an object.
     """
     _, offset, count = _readArgs(buf, pos)
-    name = _object(ctx)
+    name = requireObject(ctx)
     if count > ctx.limitBytes - ctx.size - _ROOM:
         count = max(0, ctx.limitBytes - ctx.size - _ROOM)
     if offset + count > MAX_OFFSET:
@@ -114,13 +102,13 @@ def _finishRead(ctx: CompoundContext, result: ReadResult) -> None:
         out.append(PAD[count & 3])
 
 
-@hotOperation(38, "WRITE", errors=_WRITE_ERRORS, modifies=True)
+@hotOperation(38, "WRITE", errors=WRITE_ERRORS, modifies=True)
 def write(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Any]:
     """
     Write to an object. The data is a view of the request, not copied.
     """
     _, offset, stable, length = _writeArgs(buf, pos)
-    name = _object(ctx)
+    name = requireObject(ctx)
     pos += 32
     end = pos + length
     if end > len(buf) or stable > 2:
@@ -162,13 +150,13 @@ def _finishWrite(ctx: CompoundContext, result: WriteResult) -> None:
     ctx.out.append(_writeDone(38, 0, result.count, result.committed, result.verifier))
 
 
-@hotOperation(5, "COMMIT", errors=_IO_ERRORS, modifies=True)
+@hotOperation(5, "COMMIT", errors=IO_ERRORS, modifies=True)
 async def commit(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     Bring what was written to stable storage.
     """
     offset, count = _commitArgs(buf, pos)
-    name = _object(ctx)
+    name = requireObject(ctx)
     backend = ctx.server.data
     attributes = backend.peek(name)
     if attributes is None:

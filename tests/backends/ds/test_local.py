@@ -40,6 +40,7 @@ from tests.contracts.data import (
     pieceBytes,
     readBytes,
 )
+from tests.contracts.holes import HolesContract
 
 
 @implementer(IExecutor)
@@ -109,7 +110,7 @@ def makeFolder(case: SynchronousTestCase) -> str:
     return folder
 
 
-class LocalContractTests(DataServerBackendContract, SynchronousTestCase):
+class LocalContractTests(HolesContract, DataServerBackendContract, SynchronousTestCase):
     """
     The local backend keeps the promises of all.
     """
@@ -121,7 +122,9 @@ class LocalContractTests(DataServerBackendContract, SynchronousTestCase):
         return LocalDataServerBackend(makeFolder(self), executor=InlineExecutor())
 
 
-class TinyCacheContractTests(DataServerBackendContract, SynchronousTestCase):
+class TinyCacheContractTests(
+    HolesContract, DataServerBackendContract, SynchronousTestCase
+):
     """
     So it does when it can keep but one file open.
     """
@@ -135,7 +138,9 @@ class TinyCacheContractTests(DataServerBackendContract, SynchronousTestCase):
         )
 
 
-class MemoryFileSystemContractTests(DataServerBackendContract, SynchronousTestCase):
+class MemoryFileSystemContractTests(
+    HolesContract, DataServerBackendContract, SynchronousTestCase
+):
     """
     So it does on tmpfs, which knows no reads that do not wait.
     """

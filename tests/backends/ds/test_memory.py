@@ -9,9 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.backends.errors import NoSpace
 from tests.contracts.data import NAME, DataServerBackendContract
+from tests.contracts.holes import HolesContract
 
 
-class MemoryContractTests(DataServerBackendContract, SynchronousTestCase):
+class MemoryContractTests(
+    HolesContract, DataServerBackendContract, SynchronousTestCase
+):
     """
     The memory backend keeps the promises of all.
     """
