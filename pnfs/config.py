@@ -16,10 +16,10 @@ from typing import Any, Mapping, Optional
 import attrs
 
 from pnfs.backends.errors import BadConfiguration
+from pnfs.configclients import ClientConfig, TermsConfig, takeClients, takeTerms
 from pnfs.configvalues import (
     Address,
     Table,
-    boolean,
     choice,
     count,
     exportPath,
@@ -72,6 +72,9 @@ class DataServerConfig:
 class ExportConfig:
     """
     An exported tree; sizes in bytes.
+
+    @ivar terms: for those of whom C{clients} says nothing else.
+    @ivar clients: who it is for; None: everybody.
     """
 
     path: str
@@ -82,8 +85,8 @@ class ExportConfig:
     stripeCount: int
     mirrors: int
     dataServers: tuple[str, ...]
-    readOnly: bool
-    rootSquash: bool
+    terms: TermsConfig = TermsConfig()
+    clients: Optional[tuple[ClientConfig, ...]] = None
 
 
 @attrs.frozen
@@ -199,6 +202,7 @@ def _dataServer(file: str, values: Any) -> DataServerConfig:
 def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
     table = Table(file, "export", values)
     metadata = table.take("metadata", string, "xattr")
+    terms = takeTerms(table, TermsConfig())
     config = ExportConfig(
         path=table.take("path", exportPath),
         root=table.take("root", folder, *((None,) if metadata == "memory" else ())),
@@ -208,8 +212,8 @@ def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
         stripeCount=table.take("stripe_count", count(0, 256), 0),
         mirrors=table.take("mirrors", count(1, 16), 1),
         dataServers=table.take("data_servers", listOf(string), servers),
-        readOnly=table.take("read_only", boolean, False),
-        rootSquash=table.take("root_squash", boolean, True),
+        terms=terms,
+        clients=takeClients(file, table, terms),
     )
     table.finish()
     for name in config.dataServers:

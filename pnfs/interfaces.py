@@ -442,9 +442,14 @@ class IFileData(Interface):
     everything the metadata server itself does to data files.
     """
 
-    def mint(placement: Placement, iomode: int) -> bytes:
+    def mint(placement: Placement, iomode: int, squash: Any = None) -> bytes:
         """
-        The capability filehandle for the data servers (L{pnfs.values.IOMode}).
+        The capability filehandle for the data servers.
+
+        @param iomode: an L{pnfs.values.IOMode}.
+        @param squash: L{pnfs.namespace.squash.Squash}: whom these are to take its
+            bearers for; None: for whom they say they are.
+        @raise ValueError: the handle would be too long.
         """
 
     async def ensure(export: Any, inode: Inode) -> Placement:

@@ -12,6 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import BadConfiguration
 from pnfs.config import loadDS, loadMDS
+from pnfs.configclients import ClientConfig, TermsConfig
+from pnfs.values import NOBODY
 from pnfs.configvalues import (
     parseAddress,
     parseNumericAddress,
@@ -146,7 +148,8 @@ class MDSTests(ConfigCase):
             ("files", "xattr", 1 << 20, 1),
         )
         self.assertEqual(export.dataServers, ("a", "b"))
-        self.assertTrue(export.rootSquash)
+        self.assertEqual(export.terms, TermsConfig())
+        self.assertIdentical(export.clients, None)
         self.assertEqual(config.file, file)
 
     def test_overrides(self) -> None:
@@ -209,6 +212,32 @@ class MDSTests(ConfigCase):
             (end("mirrors = 2"), ("export.mirrors: ", "flexfiles")),
             (end("stripe_count = 3"), ("export.stripe_count: 3", "0 for all")),
             (end('stripe_unit = "100KiB"'), ("export.stripe_unit: ", "64KiB")),
+            (end('access = "w"'), ("export.access: ", "'rw', 'ro'")),
+            (end('squash = "some"'), ("export.squash: ", "'root', 'all', 'none'")),
+            (
+                end('squash = "all"\nroot_squash = true'),
+                ("export.root_squash: ", "remove", "squash ="),
+            ),
+            (
+                end('access = "ro"\nread_only = true'),
+                ("export.read_only: ", "remove", "access ="),
+            ),
+            (end("anonuid = -1"), ("export.anonuid: ", "0 to 4294967294")),
+            (end('sec = ["krb5p"]'), ("export.sec: 'krb5p'", "write 'sys'")),
+            (end('sec = ["lipkey"]'), ("export.sec: ", "'sys', 'none'")),
+            (end("sec = []"), ("export.sec: ", "list")),
+            (end("pnfs = 1"), ("export.pnfs: ", "true or false")),
+            (end("clients = []"), ("export.clients: ", "10.0.0.0/8")),
+            (end('clients = ["10.0.0.1/8"]'), ("export.clients: ", "host bits")),
+            (end('clients = ["*.org"]'), ("export.clients: '*.org'", "wildcards")),
+            (end('clients = ["@all"]'), ("export.clients: '@all'", "netgroups")),
+            (end('clients = ["a b"]'), ("export.clients: 'a b'", "host name")),
+            (end("clients = [5]"), ("export.clients: ", "quotes")),
+            (end("clients = [{}]"), ("export.clients.match: is missing",)),
+            (
+                end('clients = [{ match = "*", acces = "ro" }]'),
+                ("export.clients.acces: is no known key", "access"),
+            ),
             (end('read_only = "yes"'), ("export.read_only: ", "true or false")),
             (good[: good.index("[[data")], ("data_server: there is none", "add")),
             (good[: good.index("[[export")], ("export: there is none", "add")),
@@ -218,7 +247,7 @@ class MDSTests(ConfigCase):
                 ("export.path: '/export' stands there twice",),
             ),
             (
-                good + good[good.index("[[export") :].replace("/export", "/other"),
+                good + good[good.index("[[export") :].replace('"/export"', '"/other"'),
                 ("export.root: ", "twice"),
             ),
             ("= nonsense", ("is not TOML", "mend")),
@@ -237,6 +266,40 @@ class MDSTests(ConfigCase):
         file = self.write("binary.toml", b"\xff\xfe\0")
         error = self.assertRaises(BadConfiguration, loadMDS, file)
         self.assertIn("UTF-8", str(error))
+
+    def test_terms(self) -> None:
+        """
+        What is said of an export holds for its clients, as far as nothing else is
+        said of them; the older spellings mean the same.
+        """
+        text = self.text() + (
+            'access = "ro"\nsquash = "all"\nanonuid = 5\nsec = ["sys"]\n'
+            'clients = ["10.0.0.0/8", "fd00::1", { match = ["build.example", '
+            '"192.0.2.0/24"], access = "rw", squash = "none", pnfs = false }, "*"]\n'
+        )
+        (export,) = loadMDS(self.write("mds.toml", text.encode())).exports
+        own = TermsConfig(True, "all", (5, NOBODY), ("sys",), True)
+        self.assertEqual(export.terms, own)
+        self.assertEqual(
+            export.clients,
+            (
+                ClientConfig(("10.0.0.0/8",), own),
+                ClientConfig(("fd00::1",), own),
+                ClientConfig(
+                    ("build.example", "192.0.2.0/24"),
+                    TermsConfig(False, "none", (5, NOBODY), ("sys",), False),
+                ),
+                ClientConfig(("*",), own),
+            ),
+        )
+        for line, terms in (
+            ("read_only = true", TermsConfig(readOnly=True)),
+            ("root_squash = false", TermsConfig(squash="none")),
+            ("root_squash = true", TermsConfig()),
+        ):
+            text = self.text() + line
+            (export,) = loadMDS(self.write("mds.toml", text.encode())).exports
+            self.assertEqual(export.terms, terms)
 
     def test_memory(self) -> None:
         """

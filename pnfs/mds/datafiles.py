@@ -69,20 +69,22 @@ class DataFiles(SparseFiles):
         self._placing = Placing(servers, self._turns)
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self._ragged: set[tuple[int, bytes]] = set()
-        self._minted: dict[tuple[bytes, int, int], bytes] = {}
+        self._minted: dict[tuple[Any, ...], bytes] = {}
         self.removals = Removals(servers.on, clock)
 
     # -- handles -----------------------------------------------------------------
 
-    def mint(self, placement: Placement, iomode: int) -> bytes:
+    def mint(self, placement: Placement, iomode: int, squash: Any = None) -> bytes:
         """
         See L{IFileData.mint}.
         """
-        key = (placement.name, placement.epoch, iomode)
+        key = (placement.name, placement.epoch, iomode, squash)
         handle = self._minted.get(key)
         if handle is None:
             rights = READ if iomode == IOMode.READ else READ | WRITE
-            handle = self._capabilities.mint(rights, placement.epoch, placement.name)
+            handle = self._capabilities.mint(
+                rights, placement.epoch, placement.name, squash
+            )
             if len(self._minted) >= _MINTED:
                 self._minted.clear()
             self._minted[key] = handle

@@ -14,17 +14,16 @@ from twisted.logger import Logger
 
 from pnfs.backends.ds.controlled import ControlledDataServerBackend
 from pnfs.backends.metadata.recovery import FileRecoveryStore
-from pnfs.backends.errors import BadConfiguration
 from pnfs.callbacks.channel import BackChannels
 from pnfs.callbacks.notify import LockNotifier
 from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.exporting import Exporting
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
-from pnfs.namespace.exports import Export, ExportTable, exportId
+from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
-from pnfs.namespace.identity import localIdentities
 from pnfs.nfs4.client import (
     EXCHGID4_FLAG_USE_NON_PNFS,
     EXCHGID4_FLAG_USE_PNFS_MDS,
@@ -34,7 +33,6 @@ from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.ops.unlinked import stateDropper
 from pnfs.nfs4.optable import mdsTables
-from pnfs.plugin import Kind, loadDriver
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
 from pnfs.rpc.program import Program
@@ -111,7 +109,7 @@ class MetadataServerService(NFSService):
         self._backends: list[Any] = []
         self._servers: Any = None
         self._data: Any = None
-        self._identities = localIdentities()
+        self._exporting: Any = None
         self.context: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
@@ -146,6 +144,14 @@ class MetadataServerService(NFSService):
             clock,
         )
         self._data = data = DataFiles(servers, capabilities, clock, self._wallTime)
+        self._exporting = Exporting(
+            config,
+            clock,
+            self._wallTime,
+            entropy,
+            partial(deferToThreadPool, self.reactor, self.reactor.getThreadPool()),
+            self._space,
+        )
         exports = [await self._export(export) for export in config.exports]
         stateids = StateidTable(epoch, entropy)
         layouts = LayoutTable(stateids)
@@ -216,71 +222,30 @@ class MetadataServerService(NFSService):
 
     async def _export(self, config: ExportConfig) -> Export:
         """
-        An export with its backend running.
+        An export, served.
         """
-        folder = os.path.join(self._config.state, f"export-{exportId(config.path):08x}")
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        backend = self._load(
-            "metadata",
-            config,
-            Kind.METADATA,
-            config.metadata,
-            config,
-            folder,
-            self.clock,
-            self._wallTime,
-            self._entropy,
-            partial(deferToThreadPool, self.reactor, self.reactor.getThreadPool()),
+        exporting = self._exporting
+        export = await exporting.start(config)
+        self._backends.append(export.backend)
+        exporting.apply(
+            export, config, await exporting.rules(config), exporting.driver(config)
         )
-        driver = self._load("layout", config, Kind.LAYOUT, config.layout)
-        try:
-            await backend.start()
-        except BadConfiguration as error:
-            raise self._refused("root", config, error) from None
-        self._backends.append(backend)
-        return Export(
-            config.path,
-            backend,
-            drivers={driver.layoutType: driver},
-            layout=config.layout,
-            stripeUnit=config.stripeUnit,
-            stripeCount=config.stripeCount,
-            mirrors=config.mirrors,
-            readOnly=config.readOnly,
-            rootSquash=config.rootSquash,
-            dataServers=config.dataServers,
-            identities=self._identities,
-            space=lambda: self._space(config),
-        )
+        return export  # type: ignore[no-any-return]
 
-    def _refused(
-        self, key: str, config: ExportConfig, error: Exception
-    ) -> BadConfiguration:
-        return BadConfiguration(f"{self._file}: export.{key} of {config.path}: {error}")
-
-    def _load(self, key: str, config: ExportConfig, kind: Kind, *args: Any) -> Any:
-        """
-        As L{loadDriver}; what is wrong is said of a key of an export.
-        """
-        try:
-            return loadDriver(kind, *args)
-        except BadConfiguration as error:
-            raise self._refused(key, config, error) from None
-
-    def _space(self, config: ExportConfig) -> FSStatistics | None:
+    def _space(self, export: Export) -> FSStatistics | None:
         """
         What the data servers of an export have in all, as last heard.
         """
         found = [
             member.space
             for member in self._servers.members
-            if member.config.name in config.dataServers and member.space is not None
+            if member.config.name in export.dataServers and member.space is not None
         ]
         if not found:
             return None
-        total = sum(space.spaceTotal for space in found) // config.mirrors
-        free = sum(space.spaceFree for space in found) // config.mirrors
-        available = sum(space.spaceAvailable for space in found) // config.mirrors
+        total = sum(space.spaceTotal for space in found) // export.mirrors
+        free = sum(space.spaceFree for space in found) // export.mirrors
+        available = sum(space.spaceAvailable for space in found) // export.mirrors
         return FSStatistics(total, free, available, 0, 0, 0)
 
     async def finish(self) -> None:

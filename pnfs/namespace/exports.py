@@ -16,18 +16,23 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 import attrs
 
 from pnfs.backends.errors import BadConfiguration, Unreachable
+from pnfs.namespace.clients import (
+    AUTH_NONE,
+    AUTH_SYS,
+    ClientRule,
+    Terms,
+    termsFor,
+)
 from pnfs.namespace.identity import Identities
 from pnfs.namespace.pseudofs import PseudoBackend
+from pnfs.namespace.squash import Squash, squashOf
 from pnfs.values import NOBODY, Credential, FSStatistics, Inode
 
 PSEUDO_ID = 0
 """The export id of the pseudo file system."""
 
-AUTH_NONE = 0
-AUTH_SYS = 1
-
-_SQUASHED_LIMIT = 1024
 _HANDLES_LIMIT = 65536
+_CLIENTS_LIMIT = 65536
 
 
 def exportId(path: str) -> int:
@@ -42,7 +47,8 @@ def exportId(path: str) -> int:
 @attrs.define(eq=False)
 class Export:
     """
-    One exported tree.
+    One exported tree; or, where clients get different terms, what it is to some of
+    them: then C{base} is the export itself.
 
     @ivar path: where clients find it: C{/}, or components each after a C{/}.
     @ivar backend: the L{pnfs.interfaces.IMetadataBackend} with its tree.
@@ -50,16 +56,24 @@ class Export:
     @ivar layout: name of the driver that places new files.
     @ivar stripeUnit: bytes; stripeCount: columns, 0 for all; mirrors: copies.
     @ivar readOnly: nothing may be changed through it.
-    @ivar rootSquash: uid and gid 0 of clients mean nobody.
+    @ivar rootSquash: uid and gid 0 of clients mean C{anonymous}; allSquash:
+        everybody's do.
+    @ivar anonymous: uid and gid of who is squashed, or has not said who he is.
     @ivar dataServers: names of the data servers new files may go to.
     @ivar identities: the user and group names known.
     @ivar flavors: RPC security flavours, preferred ones first.
+    @ivar pnfs: clients get layouts.
+    @ivar rules: who it is for, on what terms; None: for everybody, on these.
     @ivar space: gives the space of its data servers as last heard, or None if
         not known; then the metadata backend's is told.
     @ivar id: what filehandles carry; from the path.
     @ivar fsid: major and minor.
     @ivar mounts: exports that cover a directory of this one, by its handle.
+    @ivar below: of the pseudo file system: the exports below a directory.
     @ivar parent: the export this one is in, covering C{covered}; None at the top.
+    @ivar base: the export itself.
+    @ivar picky: some flavour that clients use is not served here.
+    @ivar guarded: not everybody is served alike.
     @ivar plans: attribute plans of GETATTR per minor version; C{entryPlans}: of
         READDIR. They belong to the protocol layer.
     """
@@ -77,18 +91,26 @@ class Export:
     identities: Identities = attrs.field(factory=Identities)
     flavors: Sequence[int] = (AUTH_SYS, AUTH_NONE)
     space: Optional[Callable[[], Optional[FSStatistics]]] = None
+    allSquash: bool = False
+    anonymous: tuple[int, int] = (NOBODY, NOBODY)
+    pnfs: bool = True
+    rules: Optional[Sequence[ClientRule]] = None
     id: int = attrs.field()
     fsid: tuple[int, int] = attrs.field()
     mounts: dict[bytes, "Export"] = attrs.field(init=False, factory=dict)
+    below: dict[bytes, list["Export"]] = attrs.field(init=False, factory=dict)
     parent: Optional["Export"] = attrs.field(init=False, default=None)
     covered: Optional[Inode] = attrs.field(init=False, default=None)
-    plans: tuple[dict[bytes, Any], ...] = attrs.field(
-        init=False, factory=lambda: ({}, {}, {})
+    base: "Export" = attrs.field(init=False)
+    picky: bool = attrs.field(init=False, default=False)
+    guarded: bool = attrs.field(init=False, default=False)
+    plans: tuple[dict[bytes, Any], ...] = attrs.field(init=False)
+    entryPlans: tuple[dict[int, Any], ...] = attrs.field(init=False)
+    _maps: bool = attrs.field(init=False, default=False)
+    _views: dict[Optional[str], Optional["Export"]] = attrs.field(
+        init=False, factory=dict
     )
-    entryPlans: tuple[dict[int, Any], ...] = attrs.field(
-        init=False, factory=lambda: ({}, {}, {})
-    )
-    _squashed: dict[Credential, Credential] = attrs.field(init=False, factory=dict)
+    _byTerms: dict[Terms, "Export"] = attrs.field(init=False, factory=dict)
 
     @id.default
     def _idOfPath(self) -> int:
@@ -98,25 +120,86 @@ class Export:
     def _fsidOfId(self) -> tuple[int, int]:
         return (self.id, 0)
 
+    @base.default
+    def _itself(self) -> "Export":
+        return self
+
+    def __attrs_post_init__(self) -> None:
+        self.settle()
+
+    def settle(self) -> None:
+        """
+        To be called after a change of anything: forget what was derived from it.
+        """
+        self.plans = ({}, {}, {})
+        self.entryPlans = ({}, {}, {})
+        self.picky = not {AUTH_NONE, AUTH_SYS} <= set(self.flavors)
+        self.guarded = self.picky or self.rules is not None
+        self._maps = self.allSquash or self.anonymous != (NOBODY, NOBODY)
+        self._views.clear()
+        self._byTerms.clear()
+
+    def seenBy(self, host: Optional[str]) -> Optional["Export"]:
+        """
+        What the export is to a client; the same object for all with the same
+        terms.
+
+        @param host: the numeric address that its connection comes from.
+        @return: None if it may not know of the export.
+        """
+        if self.rules is None:
+            return self
+        try:
+            return self._views[host]
+        except KeyError:
+            pass
+        terms = termsFor(self.rules, host)
+        found = None if terms is None else self._onTerms(terms)
+        if len(self._views) >= _CLIENTS_LIMIT:
+            self._views.clear()
+        self._views[host] = found
+        return found
+
+    def _onTerms(self, terms: Terms) -> "Export":
+        view = self._byTerms.get(terms)
+        if view is None:
+            view = attrs.evolve(
+                self,
+                rules=None,
+                readOnly=terms.readOnly,
+                rootSquash=terms.rootSquash,
+                allSquash=terms.allSquash,
+                anonymous=terms.anonymous,
+                flavors=terms.flavors,
+                pnfs=terms.pnfs,
+            )
+            view.base = self
+            view.mounts, view.below = self.mounts, self.below
+            view.parent, view.covered = self.parent, self.covered
+            view.guarded = True
+            if view.pnfs == self.pnfs:
+                view.plans, view.entryPlans = self.plans, self.entryPlans
+            self._byTerms[terms] = view
+        return view
+
+    @property
+    def squash(self) -> Squash:
+        """
+        Whom callers are taken for.
+        """
+        return squashOf(  # type: ignore[no-any-return]
+            self.rootSquash, self.allSquash, *self.anonymous
+        )
+
     def effective(self, credential: Credential) -> Credential:
         """
         Who a caller is here. With root squash the superuser is nobody, and group 0
         of others the group of nobody.
         """
         if not self.rootSquash or (credential.uid and 0 not in credential.groups):
-            return credential
-        found = self._squashed.get(credential)
-        if found is None:
-            found = Credential(
-                credential.uid or NOBODY,
-                credential.gid or NOBODY,
-                frozenset(gid or NOBODY for gid in credential.groups),
-                credential.flavor,
-            )
-            if len(self._squashed) >= _SQUASHED_LIMIT:
-                self._squashed.clear()
-            self._squashed[credential] = found
-        return found
+            if not self._maps:
+                return credential
+        return self.squash.effective(credential)
 
     def root(self) -> Inode:
         """
@@ -177,6 +260,26 @@ def pathComponents(path: str) -> tuple[bytes, ...]:
     return tuple(name.encode("utf-8") for name in names)
 
 
+def checkNesting(paths: Sequence[tuple[bytes, ...]]) -> None:
+    """
+    May these be exported together?
+
+    @param paths: of each export, as from L{pathComponents}.
+    @raise BadConfiguration: one lies in another.
+    """
+    ordered = sorted(paths)
+    for outer, inner in zip(ordered, ordered[1:]):
+        if inner[: len(outer)] == outer:
+            raise BadConfiguration(
+                f"export {_pathOf(inner)} lies in export {_pathOf(outer)}: "
+                f"exports must be side by side"
+            )
+
+
+def _pathOf(names: tuple[bytes, ...]) -> str:
+    return "/" + b"/".join(names).decode("utf-8")
+
+
 class ExportTable:
     """
     All exports of a server.
@@ -184,6 +287,7 @@ class ExportTable:
     @ivar root: the export PUTROOTFH leads to: the pseudo file system, or the
         only export, if its path is C{/}.
     @ivar byId: every export by id, the pseudo file system included.
+    @ivar nothing: the root for those who may not see any export.
     @ivar handles: filehandle to export and backend handle, for those seen lately.
     """
 
@@ -196,7 +300,7 @@ class ExportTable:
         self.byPath: dict[str, Export] = {}
         self.handles: dict[bytes, tuple[Export, bytes]] = {}
         paths = {export: pathComponents(export.path) for export in exports}
-        self._checkNesting(paths)
+        checkNesting(list(paths.values()))
         for export in exports:
             if export.id == PSEUDO_ID or export.id in self.byId:
                 raise BadConfiguration(
@@ -205,11 +309,8 @@ class ExportTable:
                 )
             self.byId[export.id] = export
             self.byPath[export.path] = export
-        if len(exports) == 1 and not paths[exports[0]]:
-            self.root = exports[0]
-            return
         pseudo = PseudoBackend(now)
-        self.root = Export(
+        self.nothing = self.byId[PSEUDO_ID] = Export(
             "/",
             pseudo,
             readOnly=True,
@@ -217,21 +318,27 @@ class ExportTable:
             id=PSEUDO_ID,
             fsid=(0, 0),
         )
-        self.byId[PSEUDO_ID] = self.root
+        if len(exports) == 1 and not paths[exports[0]]:
+            self.root = exports[0]
+            self.root.parent = self.root.covered = None
+            return
+        self.root = self.nothing
         for export, names in paths.items():
-            covered = pseudo.add(names)
-            export.parent = self.root
-            export.covered = covered
-            self.root.mounts[covered.handle] = export
+            self._cover(export, names, pseudo)
 
-    def _checkNesting(self, paths: Mapping[Export, tuple[bytes, ...]]) -> None:
-        ordered = sorted((names, export.path) for export, names in paths.items())
-        for (outer, outerPath), (inner, innerPath) in zip(ordered, ordered[1:]):
-            if inner[: len(outer)] == outer:
-                raise BadConfiguration(
-                    f"export {innerPath} lies in export {outerPath}: "
-                    f"exports must be side by side"
-                )
+    def _cover(
+        self, export: Export, names: tuple[bytes, ...], pseudo: PseudoBackend
+    ) -> None:
+        """
+        Hang an export into the pseudo file system.
+        """
+        for depth in range(1, len(names)):
+            handle = pseudo.add(names[:depth]).handle
+            self.root.below.setdefault(handle, []).append(export)
+        covered = pseudo.add(names)
+        export.parent = self.root
+        export.covered = covered
+        self.root.mounts[covered.handle] = export
 
     def remember(self, fh: bytes, export: Export, handle: bytes) -> None:
         """

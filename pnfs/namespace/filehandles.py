@@ -19,37 +19,49 @@ mac              12
 capability       bytes   meaning
 ===============  ======  =======================================================
 kind             1       C{0x44}
-rights           1       READ 1, WRITE 2, CONTROL 4
+rights           1       READ 1, WRITE 2, CONTROL 4; root squash 8, all squash 16;
+                         32: the anonymous user and group follow
 key id           2       which cluster key
 epoch            4       fence epoch of the object
+anonymous        0, 8    uid and gid of who is squashed; absent: nobody's
 name             0-40    the object's name; none: the data server itself
 mac              16
 ===============  ======  =======================================================
 
-64 bytes at most, so that NFSv3 can carry either.
+64 bytes at most, so that NFSv3 can carry either; the bearers of a capability that
+would be longer, because of an anonymous user of their own, get no layout.
 """
 
 from __future__ import annotations
 
 import struct
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Optional
 
 import attrs
+
+from pnfs.namespace.squash import Squash, squashOf
+from pnfs.values import NOBODY
 
 READ = 1
 WRITE = 2
 CONTROL = 4
+_RIGHTS = READ | WRITE | CONTROL
+_ROOT_SQUASH = 8
+_ALL_SQUASH = 16
+_OWN_ANONYMOUS = 32
 
 _MDS_KIND = 0x4D
 _DS_KIND = 0x44
 _MDS_MAC = 12
 _DS_MAC = 16
 _HANDLE_LIMIT = 40
+_DS_HANDLE_LIMIT = 64
 _CACHED = 65536
 
 _mdsHead = struct.Struct(">BI")
 _dsHead = struct.Struct(">BBHI")
+_anonymous = struct.Struct(">II")
 
 
 class BadHandle(Exception):
@@ -120,11 +132,13 @@ class Capability:
     @ivar rights: READ, WRITE, CONTROL bits.
     @ivar epoch: fence epoch it was made in.
     @ivar name: the object, lower-case hex; empty: the data server itself.
+    @ivar squash: whom its bearers are to be taken for; None: for whom they say.
     """
 
     rights: int
     epoch: int
     name: bytes
+    squash: Optional[Squash] = None
 
 
 class CapabilityCodec:
@@ -137,15 +151,30 @@ class CapabilityCodec:
         self._keyId = keyId
         self._decoded: dict[bytes, Capability] = {}
 
-    def mint(self, rights: int, epoch: int, name: bytes) -> bytes:
+    def mint(
+        self, rights: int, epoch: int, name: bytes, squash: Optional[Squash] = None
+    ) -> bytes:
         """
         Make a handle.
 
         @param name: the object's name in hex, up to 80 characters.
+        @raise ValueError: it would be too long.
         """
-        head = _dsHead.pack(_DS_KIND, rights, self._keyId, epoch) + bytes.fromhex(
-            name.decode("ascii")
+        who = b""
+        if squash is not None and squash.changes:
+            rights |= squash.root * _ROOT_SQUASH | squash.all * _ALL_SQUASH
+            if (squash.uid, squash.gid) != (NOBODY, NOBODY):
+                rights |= _OWN_ANONYMOUS
+                who = _anonymous.pack(squash.uid, squash.gid)
+        head = b"".join(
+            (
+                _dsHead.pack(_DS_KIND, rights, self._keyId, epoch),
+                who,
+                bytes.fromhex(name.decode("ascii")),
+            )
         )
+        if len(head) + _DS_MAC > _DS_HANDLE_LIMIT:
+            raise ValueError("no room for the anonymous user in the handle")
         return head + blake2b(head, key=self._key, digest_size=_DS_MAC).digest()
 
     def decode(self, fh: bytes) -> Capability:
@@ -164,11 +193,27 @@ class CapabilityCodec:
             _, rights, keyId, epoch = _dsHead.unpack_from(head)
             if keyId != self._keyId:
                 raise BadHandle()
-            found = Capability(rights, epoch, head[8:].hex().encode("ascii"))
+            found = _capability(rights, epoch, head[8:])
             if len(self._decoded) >= _CACHED:
                 self._decoded.clear()
             self._decoded[fh] = found
         return found
+
+
+def _capability(flags: int, epoch: int, rest: bytes) -> Capability:
+    """
+    @param rest: what stands behind the epoch.
+    """
+    squash = None
+    if flags & ~_RIGHTS:
+        anonymous = (NOBODY, NOBODY)
+        if flags & _OWN_ANONYMOUS:
+            anonymous = _anonymous.unpack_from(rest)
+            rest = rest[_anonymous.size :]
+        squash = squashOf(
+            bool(flags & _ROOT_SQUASH), bool(flags & _ALL_SQUASH), *anonymous
+        )
+    return Capability(flags & _RIGHTS, epoch, rest.hex().encode("ascii"), squash)
 
 
 def objectName(exportId: int, handle: bytes) -> bytes:

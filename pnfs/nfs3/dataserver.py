@@ -125,6 +125,8 @@ def refusal(
         return _ACCES
     if capability.epoch < attributes.epoch:
         return _STALE
+    if capability.squash is not None:
+        credential = capability.squash.effective(credential)
     return 0 if mayAccess(attributes, credential, right) else _ACCES
 
 

@@ -192,7 +192,7 @@ def _statistic(name: str) -> Field:
 
 
 def _layoutTypes(server: Any, export: Any, minor: int) -> bytes:
-    types = list(export.drivers)
+    types = list(export.drivers) if export.pnfs else []
     return struct.pack(f">{len(types) + 1}I", len(types), *types)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Sequence
 
 from twisted.internet.defer import Deferred, fail
 
-import pnfs.mds.service
+import pnfs.mds.exporting
 from pnfs.client.mount import SHARE_BOTH, Mount
 from pnfs.plugin import Kind
 from pnfs.rpc.coroutines import drive
@@ -149,7 +149,7 @@ class ClientCase(SiteCase):
         It loses all state but what is stored.
         """
         (tree,) = self.mds._backends
-        load = pnfs.mds.service.loadDriver
+        load = pnfs.mds.exporting.loadDriver
 
         async def started() -> None:
             # It would begin with an empty tree.
@@ -157,7 +157,7 @@ class ClientCase(SiteCase):
 
         self.patch(tree, "start", started)
         self.patch(
-            pnfs.mds.service,
+            pnfs.mds.exporting,
             "loadDriver",
             lambda kind, *more: tree if kind is Kind.METADATA else load(kind, *more),
         )

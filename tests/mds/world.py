@@ -21,6 +21,7 @@ from pnfs.config import (
     LimitsConfig,
     MDSConfig,
 )
+from pnfs.configclients import TermsConfig
 from pnfs.ds.service import DataServerService
 from pnfs.mds.service import MetadataServerService
 from pnfs.nfs4.client import SessionClient
@@ -197,8 +198,7 @@ class SiteCase(SynchronousTestCase):
                     0,
                     self.mirrors,
                     names,
-                    False,
-                    False,
+                    TermsConfig(squash="none"),
                 ),
             ),
             file="mds.toml",

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pnfs.namespace.squash import Squash
 from pnfs.namespace.filehandles import (
     CONTROL,
     READ,
@@ -77,12 +78,34 @@ class CapabilityTests(SynchronousTestCase):
             CapabilityCodec(KEY).decode(fh), Capability(READ | WRITE, 9, name)
         )
 
+    def test_squash(self) -> None:
+        """
+        It says whom its bearers are taken for; with an anonymous user of its own
+        only where there is room, and never more than NFSv3 can carry.
+        """
+        codec = CapabilityCodec(KEY)
+        for squash in (
+            Squash(),
+            Squash(root=False, all=True),
+            Squash(uid=1, gid=2),
+            Squash(root=False, gid=0),
+        ):
+            found = CapabilityCodec(KEY).decode(codec.mint(READ, 9, b"abcd", squash))
+            self.assertEqual(found, Capability(READ, 9, b"abcd", squash))
+        nobody = codec.mint(READ, 9, b"abcd", Squash(root=False))
+        self.assertEqual(nobody, codec.mint(READ, 9, b"abcd"))
+        name = b"0f" * 32
+        self.assertEqual(len(codec.mint(READ, 9, name, Squash(uid=1))), 64)
+        name = b"0f" * 40
+        self.assertEqual(len(codec.mint(READ, 9, name, Squash(all=True))), 64)
+        self.assertRaises(ValueError, codec.mint, READ, 9, name, Squash(uid=1))
+
     def test_altered(self) -> None:
         """
         A read handle cannot be made a write or control handle, nor anything else.
         """
         codec = CapabilityCodec(KEY)
-        fh = codec.mint(READ, 1, b"abcd")
+        fh = codec.mint(READ, 1, b"abcd", Squash(uid=3))
         for bit in range(8 * len(fh)):
             forged = bytearray(fh)
             forged[bit // 8] ^= 1 << bit % 8

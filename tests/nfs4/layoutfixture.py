@@ -57,6 +57,7 @@ class MemoryFileData:
 
     @ivar sizes: what the data servers would say, by inode handle.
     @ivar calls: what was asked for, in order.
+    @ivar minted: the squash of each handle.
     @ivar failure: raised instead of an answer.
     @ivar pause: if set, everything waits for it.
     """
@@ -64,6 +65,7 @@ class MemoryFileData:
     def __init__(self) -> None:
         self.sizes: dict[bytes, int] = {}
         self.calls: list[str] = []
+        self.minted: list[Any] = []
         self.failure: Optional[Exception] = None
         self.pause: Optional[Deferred[None]] = None
         self.placing = PlaceRequest(65536, 0, 1, b"ab12", 0)
@@ -76,12 +78,13 @@ class MemoryFileData:
         if self.failure is not None:
             raise self.failure
 
-    def mint(self, placement: Placement, iomode: int) -> bytes:
+    def mint(self, placement: Placement, iomode: int, squash: Any = None) -> bytes:
         """
         See L{pnfs.interfaces.IFileData.mint}.
         """
         self.calls.append("mint")
-        return self._capabilities.mint(iomode, placement.epoch, placement.name)
+        self.minted.append(squash)
+        return self._capabilities.mint(iomode, placement.epoch, placement.name, squash)
 
     async def ensure(self, export: Any, inode: Any) -> Placement:
         """

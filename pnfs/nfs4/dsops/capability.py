@@ -129,9 +129,9 @@ def admit(ctx: CompoundContext, right: int, attributes: ObjectAttributes) -> Non
     May the caller read or write the object under the current capability?
 
     The rights and the fence epoch of the handle come first, then owner and mode
-    against the credential, as tight coupling promises (RFC 8435, section 2.2). The
-    owner is not held to the mode, and root neither: the metadata server has
-    checked them at OPEN.
+    against the credential, as tight coupling promises (RFC 8435, section 2.2): of
+    whom the handle says that the caller is to be taken for. The owner is not held to
+    the mode, and root neither: the metadata server has checked them at OPEN.
 
     @param right: READ or WRITE of L{pnfs.namespace.filehandles}.
     @raise NFSError: ACCESS, PNFS_NO_LAYOUT.
@@ -144,6 +144,8 @@ def admit(ctx: CompoundContext, right: int, attributes: ObjectAttributes) -> Non
     if capability.epoch < attributes.epoch:
         raise NFSError(nfsstat4.NFS4ERR_PNFS_NO_LAYOUT)
     credential = ctx.credential
+    if capability.squash is not None:
+        credential = capability.squash.effective(credential)
     if not mayAccess(credential, attributes, right):
         raise NFSError(NFS4ERR_ACCESS)
 
@@ -155,10 +157,11 @@ def mayAccess(credential: Any, attributes: ObjectAttributes, right: int) -> bool
     uid = credential.uid
     if uid == attributes.uid or uid == 0:
         return True
-    bit = 2 if right == WRITE else 4
+    # Who may execute may read, as at the metadata server.
+    bits = 2 if right == WRITE else 5
     if attributes.gid in credential.groups:
-        return bool(attributes.mode & bit << 3)
-    return bool(attributes.mode & bit)
+        return bool(attributes.mode & bits << 3)
+    return bool(attributes.mode & bits)
 
 
 __all__ = [

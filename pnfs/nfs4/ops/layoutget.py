@@ -132,6 +132,8 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
             if export.drivers
             else nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE
         )
+    if not export.pnfs:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     file = inode.state
     if file is None:
         raise BadStateid()
@@ -205,10 +207,15 @@ async def _grant(
     held = file.layouts.get(ctx.client.clientid)
     if held is not None and held.layoutType != driver.layoutType:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
-    key = (iomode, driver.layoutType, inode.uid, inode.gid)
+    squash = export.squash
+    key = (iomode, driver.layoutType, inode.uid, inode.gid, squash)
     grant: Any = layouts.cachedGrant(server.devices.generation, placement, key)
     if grant is None or grant[3] > maxcount:
-        grant = _encode(ctx, inode, driver, placement, iomode, maxcount)
+        try:
+            handle = server.data.mint(placement, iomode, squash)
+        except ValueError:
+            raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
+        grant = _encode(ctx, inode, driver, placement, iomode, maxcount, handle)
         layouts.keepGrant(placement, key, grant)
     segments, servers, encoded, _ = grant
     if ctx.size + _HEAD_BYTES + len(encoded) > ctx.limitBytes:
@@ -231,6 +238,7 @@ def _encode(
     placement: Placement,
     iomode: int,
     maxcount: int,
+    handle: bytes,
 ) -> Grant:
     """
     Have the driver encode a placement.
@@ -249,7 +257,7 @@ def _encode(
         length=NFS4_UINT64_MAX,
         minlength=0,
         maxcount=maxcount,
-        handle=server.data.mint(placement, iomode),
+        handle=handle,
         stateid=ANONYMOUS_STATEID,
         uid=inode.uid,
         gid=inode.gid,

@@ -56,7 +56,7 @@ async def link(ctx: CompoundContext, args: LINK4args) -> LINK4resok:
     if inode is None:
         raise NFSError(nfsstat4.NFS4ERR_NOFILEHANDLE)
     export = ctx.export
-    if ctx.savedExport is not export:
+    if ctx.savedExport is None or ctx.savedExport.base is not export.base:
         raise NFSError(nfsstat4.NFS4ERR_XDEV)
     if inode.ftype == FileType.DIR:
         raise NFSError(nfsstat4.NFS4ERR_ISDIR)

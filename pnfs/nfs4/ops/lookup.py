@@ -11,6 +11,7 @@ from typing import Any, Awaitable, Union
 from pnfs.namespace.access import EXECUTE, permissions
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.admission import enter, requireFlavor
 from pnfs.nfs4.ops.directories import findChild
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -49,6 +50,8 @@ def lookup(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int
     if directory is None or directory.ftype != _DIR:
         directory = ctx.requireDirectory()
     export = ctx.export
+    if export.picky:
+        requireFlavor(ctx, export)
     if not permissions(directory, export.effective(ctx.credential)) & EXECUTE:
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     child = export.backend.cachedChild(directory, name)
@@ -66,7 +69,7 @@ async def _find(ctx: CompoundContext, directory: Any, name: bytes, pos: int) -> 
     The same when the backend has to be waited for, or exports are below.
     """
     child = await findChild(ctx.export, directory, name)
-    export, child = ctx.export.enter(child)
+    export, child = enter(ctx, child)
     ctx.setCurrent(ctx.server.filehandles.encode(export, child), child, export)
     ctx.out.append(_OK)
     return pos

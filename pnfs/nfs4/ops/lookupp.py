@@ -8,6 +8,7 @@ from __future__ import annotations
 from pnfs.namespace.access import EXECUTE, permissions
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.admission import requireFlavor
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 
@@ -24,4 +25,5 @@ async def lookupp(ctx: CompoundContext) -> None:
     if above is None:
         raise NFSError(nfsstat4.NFS4ERR_NOENT)
     export, parent = above
+    requireFlavor(ctx, export)
     ctx.setCurrent(ctx.server.filehandles.encode(export, parent), parent, export)

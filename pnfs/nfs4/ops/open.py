@@ -22,6 +22,7 @@ from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import hotOperation
+from pnfs.nfs4.ops.admission import requireFlavor
 from pnfs.nfs4.ops.conflicts import clearSetuid, mayAccess, requireNoLayouts
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import (
@@ -128,6 +129,8 @@ def open_(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
     claim = args.claim
     if claim == CLAIM_NULL:
         directory = ctx.requireDirectory()
+        if ctx.export.picky:
+            requireFlavor(ctx, ctx.export)
         ctx.server.recovery.checkOrdinary(ctx.client, ctx.now)
         if args.create == NOCREATE:
             inode = ctx.export.backend.cachedChild(directory, args.name)
@@ -343,7 +346,7 @@ def _finish(
         if not inode.nlink:
             # Removed while we waited, when nobody had it open.
             raise NFSError(nfsstat4.NFS4ERR_STALE)
-        file = FileState(server.filehandles.encode(export, inode), inode, export)
+        file = FileState(server.filehandles.encode(export, inode), inode, export.base)
     client = ctx.client
     state = server.opens.open(file, client, args.owner, args.access, args.deny)
     inode.state = file

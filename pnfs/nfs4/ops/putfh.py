@@ -11,6 +11,7 @@ from typing import Any, Awaitable, Union
 from pnfs.namespace.filehandles import BadHandle
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.admission import admit
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import NFS4_FHSIZE
@@ -24,7 +25,7 @@ _unpackLength = struct.Struct(">I").unpack_from
 def putfh(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]]:
     """
     Make a filehandle the current one: BADHANDLE if it is none of ours, STALE if
-    its object or export is gone.
+    its object or export is gone, or the export not for this client.
     """
     (length,) = _unpackLength(buf, pos)
     if length > NFS4_FHSIZE:
@@ -40,6 +41,8 @@ def putfh(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
     if known is None:
         known = _resolve(ctx, fh)
     export, handle = known
+    if export.guarded:
+        export = admit(ctx, export, buf, pos)
     inode = export.backend.cached(handle)
     if inode is None:
         return _load(ctx, fh, export, handle, pos)

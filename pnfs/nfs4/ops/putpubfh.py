@@ -20,6 +20,6 @@ def putpubfh(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     The public filehandle is the root's.
     """
-    goToRoot(ctx)
+    goToRoot(ctx, buf, pos)
     ctx.out.append(_OK)
     return pos

@@ -19,6 +19,7 @@ from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.fattr import FATTR4_RDATTR_ERROR
 from pnfs.nfs4.fattr_plan import Plan, entryPlanFor, refreshWritten, statistics
 from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.admission import seen, visible
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
@@ -41,7 +42,14 @@ _COUNTED = 12
 """Bytes of an entry without name that C{dircount} is about."""
 
 _RDATTR_ERROR = 1 << FATTR4_RDATTR_ERROR
-_UNREADABLE = encodeBitmap(_RDATTR_ERROR) + struct.pack(">II", 4, nfsstat4.NFS4ERR_IO)
+
+
+def _unreadable(status: int) -> bytes:
+    return encodeBitmap(_RDATTR_ERROR) + struct.pack(">II", 4, status)
+
+
+_UNREADABLE = _unreadable(nfsstat4.NFS4ERR_IO)
+_WRONGSEC = _unreadable(nfsstat4.NFS4ERR_WRONGSEC)
 
 
 @hotOperation(
@@ -133,6 +141,7 @@ class _Page:
         self._ctx = ctx
         self._plan = plan
         self._fs = fs
+        self._problem = _UNREADABLE
 
     @property
     def empty(self) -> bool:
@@ -158,7 +167,7 @@ class _Page:
             if inode is None:
                 if not plan.bitmap & _RDATTR_ERROR:
                     continue
-                fattr: Any = _UNREADABLE
+                fattr: Any = self._problem
             else:
                 fattr = inode.encoded.get(plan)
                 if fattr is None:
@@ -180,25 +189,44 @@ class _Page:
         """
         As L{add}, where entries may be covered by other exports: then the
         attributes are those of that export's root. One that cannot be reached now
-        is shown as the directory it covers, so that the others can be seen.
+        is shown as the directory it covers, so that the others can be seen. So is
+        one that is not for the caller's flavour, unless the client has asked to be
+        told; one that is not for this client at all is left out.
         """
         ctx = self._ctx
-        outer, fs = self._plan, self._fs
+        outer = self._plan
         try:
             for entry in entries:
                 covered = entry.inode
-                inner = covered and ctx.export.mounts.get(covered.handle)
+                if not visible(ctx, ctx.export, covered):
+                    continue
                 self._plan = outer
+                self._problem = _UNREADABLE
+                inner = ctx.export.mounts.get(covered.handle)
                 if inner is not None:
-                    try:
-                        root = inner.root()
-                    except BackendError:
-                        pass
-                    else:
-                        self._plan = entryPlanFor(ctx.server, inner, ctx.minor, bitmap)
-                        entry = DirectoryEntry(entry.cookie, entry.name, root)
+                    entry = self._crossed(entry, seen(ctx, inner), bitmap)
                 if self.add((entry,)):
                     return True
             return False
         finally:
             self._plan = outer
+            self._problem = _UNREADABLE
+
+    def _crossed(
+        self, entry: DirectoryEntry, inner: Any, bitmap: int
+    ) -> DirectoryEntry:
+        """
+        How an entry that an export covers is shown.
+        """
+        ctx = self._ctx
+        if ctx.credential.flavor not in inner.flavors:
+            if not self._plan.bitmap & _RDATTR_ERROR:
+                return entry
+            self._problem = _WRONGSEC
+            return DirectoryEntry(entry.cookie, entry.name, None)
+        try:
+            root = inner.root()
+        except BackendError:
+            return entry
+        self._plan = entryPlanFor(ctx.server, inner, ctx.minor, bitmap)
+        return DirectoryEntry(entry.cookie, entry.name, root)

@@ -53,6 +53,8 @@ def reclaim_complete(ctx: CompoundContext, args: RECLAIM_COMPLETE4args) -> None:
     """
     if args.rca_one_fs:
         ctx.requireFH()
-        ctx.server.recovery.completeFS(ctx.client, id(ctx.export))
+        # A data server has no exports.
+        export = ctx.export
+        ctx.server.recovery.completeFS(ctx.client, export.id if export else 0)
     else:
         ctx.server.recovery.complete(ctx.client, ctx.now)

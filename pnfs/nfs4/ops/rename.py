@@ -68,7 +68,7 @@ async def rename(ctx: CompoundContext, buf: Any, pos: int) -> int:
     source = requireSavedDirectory(ctx)
     target = ctx.requireDirectory()
     export = ctx.export
-    if ctx.savedExport is not export:
+    if ctx.savedExport is None or ctx.savedExport.base is not export.base:
         raise NFSError(nfsstat4.NFS4ERR_XDEV)
     backend = export.backend
     credential = export.effective(ctx.credential)

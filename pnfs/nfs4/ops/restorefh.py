@@ -9,6 +9,7 @@ from typing import Any
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.admission import admit
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 
@@ -22,6 +23,8 @@ def restorefh(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     if not ctx.savedFH:
         raise NFSError(nfsstat4.NFS4ERR_NOFILEHANDLE)
+    if ctx.savedExport is not None and ctx.savedExport.picky:
+        admit(ctx, ctx.savedExport, buf, pos)
     ctx.setCurrent(ctx.savedFH, ctx.savedInode, ctx.savedExport)
     ctx.stateid = ctx.savedStateid
     ctx.out.append(_OK)

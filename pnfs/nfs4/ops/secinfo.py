@@ -12,6 +12,7 @@ import attrs
 from pnfs.namespace.access import EXECUTE, permissions
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.admission import offered
 from pnfs.nfs4.ops.directories import findChild
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -64,4 +65,4 @@ async def secinfo(ctx: CompoundContext, args: SECINFO4args) -> SECINFO4resok:
     if not permissions(directory, ctx.export.effective(ctx.credential)) & EXECUTE:
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     child = await findChild(ctx.export, directory, args.name)
-    return answer(ctx, ctx.export.mounts.get(child.handle, ctx.export))
+    return answer(ctx, offered(ctx, child))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import struct
 
 from pnfs.namespace.filehandles import CONTROL, READ, WRITE
+from pnfs.namespace.squash import Squash
 from pnfs.nfs3.status import nfsstat3
 from tests.contracts.data import readBytes
 from tests.nfs3 import captured
@@ -14,6 +15,7 @@ from tests.nfs3.serving import (
     GARBAGE_ARGS,
     GROUP,
     NAME,
+    OWNER,
     DataServerTestCase,
     SlowBackend,
     opaque,
@@ -86,6 +88,19 @@ class WriteTests(DataServerTestCase):
             self.assertEqual(status, acces)
         self.assertEqual(self.contents(), b"0123456789")
         self.assertEqual(self.status("WRITE", arguments(self.mint(CONTROL, 0))), 0)
+
+    def test_squash(self) -> None:
+        """
+        A handle that squashes root does so over NFSv3, too.
+        """
+        for squash, uid, status in (
+            (Squash(), 0, nfsstat3.NFS3ERR_ACCES),
+            (Squash(root=False), 0, 0),
+            (Squash(uid=OWNER), 0, 0),
+            (Squash(all=True), OWNER, nfsstat3.NFS3ERR_ACCES),
+        ):
+            fh = opaque(self.capabilities.mint(WRITE, 5, NAME, squash))
+            self.assertEqual(self.status("WRITE", arguments(fh), uid=uid), status)
 
     def test_handles(self) -> None:
         """

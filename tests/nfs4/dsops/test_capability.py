@@ -7,10 +7,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
+from pnfs.namespace.squash import Squash
 from pnfs.nfs4 import requests
 from pnfs.nfs4.dsops.capability import mayAccess
 from pnfs.nfs4.status import nfsstat4
-from pnfs.values import ROOT, Credential, ObjectAttributes
+from pnfs.values import ANONYMOUS, ROOT, Credential, ObjectAttributes
 from tests.nfs4.dsops.fixture import NAME, OWNER, STRANGER, DSFixture, read, write
 
 
@@ -90,6 +91,28 @@ class FilehandleTests(SynchronousTestCase):
         ):
             self.assertEqual(ds.status(ds.handle(), op, credential=who), status)
 
+    def test_squash(self) -> None:
+        """
+        Root of a client that is squashed reads no file that is only root's, and
+        what belongs to the anonymous user is its own, whoever comes with it.
+        """
+        ds = self.ds
+        rootSquash, allSquash = Squash(), Squash(all=True, uid=1000, gid=100)
+        strange = Squash(all=True, uid=7, gid=7)
+        owned = Squash(uid=1000)
+        for squash, who, op, status in (
+            (rootSquash, ROOT, read(0, 1), nfsstat4.NFS4ERR_ACCESS),
+            (rootSquash, ROOT, write(0, b"x"), nfsstat4.NFS4ERR_ACCESS),
+            (rootSquash, OWNER, write(0, b"x"), 0),
+            (owned, ROOT, write(0, b"x"), 0),
+            (allSquash, STRANGER, write(0, b"x"), 0),
+            (allSquash, ANONYMOUS, read(0, 1), 0),
+            (strange, OWNER, read(0, 1), nfsstat4.NFS4ERR_ACCESS),
+            (strange, ROOT, read(0, 1), nfsstat4.NFS4ERR_ACCESS),
+        ):
+            put = requests.putfh(ds.codec.mint(READ | WRITE, 3, NAME, squash))
+            self.assertEqual(ds.status(put, op, credential=who), status)
+
 
 class ModeTests(SynchronousTestCase):
     """
@@ -108,6 +131,7 @@ class ModeTests(SynchronousTestCase):
             (0o004, STRANGER, WRITE, False),
             (0o002, STRANGER, WRITE, True),
             (0o660, STRANGER, READ, False),
+            (0o001, STRANGER, READ, True),
             (0o606, Credential(5, 5, frozenset({5, 100})), READ, False),
             (0o040, Credential(5, 5, frozenset({5, 100})), READ, True),
         ):

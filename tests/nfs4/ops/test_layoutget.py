@@ -20,6 +20,7 @@ from pnfs.backends.errors import (
 )
 from pnfs.layouts.files import FilesLayoutDriver
 from pnfs.namespace.filehandles import CapabilityCodec
+from pnfs.namespace.squash import Squash
 from pnfs.nfs4.ops.layoutget import layoutget
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state.opens import READ, WRITE
@@ -283,7 +284,36 @@ class LayoutGetTests(SynchronousTestCase):
         """
         An export without layouts sends clients through the metadata server.
         """
+        self.fixture.export.pnfs = False
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+        self.assertNotIn("ensure", self.fixture.data.calls)
+        self.fixture.export.pnfs = True
         self.fixture.export.drivers = {}
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+
+    def test_squash(self) -> None:
+        """
+        The handle tells data servers whom the client's users are to be taken for:
+        never those of another client with other terms.
+        """
+        export = self.fixture.export
+        minted = []
+        for root in (True, False, True):
+            export.rootSquash = root
+            self.fixture.hold()
+            minted.append(self.fixture.data.minted[-1])
+        self.assertEqual(minted, [Squash(), Squash(root=False), Squash(root=False)])
+        _, rest = self.get()
+        fh = linux.filesLayout(self.layoutOf(rest)[3], 2, 2)[2]
+        self.assertEqual(CapabilityCodec(b"k" * 32).decode(fh).squash, Squash())
+
+    def test_noRoom(self) -> None:
+        """
+        Where a handle would become too long, clients use the metadata server.
+        """
+        placing = attrs.evolve(self.fixture.data.placing, name=b"ab" * 40)
+        self.fixture.data.placing = placing
+        self.fixture.export.anonymous = (7, 7)
         self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
 
     def test_otherShape(self) -> None:

@@ -265,6 +265,17 @@ class OpenTests(SynchronousTestCase):
         inode = self.fixture.backend.cachedChild(self.root, b"new")
         self.assertEqual((inode.uid, inode.gid), (65534, 65534))
 
+    def test_flavor(self) -> None:
+        """
+        OPEN tells itself that the flavour is wrong, by name; of a filehandle the
+        one who has set it does (RFC 8881, section 2.6.3.1.1).
+        """
+        self.fixture.make(b"f")
+        self.fixture.export.flavors = (0,)
+        self.fixture.export.settle()
+        self.refused("WRONGSEC", b"f", READ)
+        self.refused("WRONGSEC", b"new", how=unchecked())
+
     def test_giveAway(self) -> None:
         """
         Only the superuser creates files for others.
