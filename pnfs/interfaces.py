@@ -29,6 +29,7 @@ from pnfs.values import (
     Removed,
     SegmentsResult,
     SetAttributes,
+    SetXattr,
     WriteResult,
 )
 
@@ -101,6 +102,7 @@ class IMetadataBackend(Interface):
     root = Attribute("The root L{Inode}; set once C{start} has finished.")
     fsid = Attribute("(major, minor): two 64-bit numbers, stable over restarts.")
     recovery = Attribute("The L{IRecoveryStore} kept beside the tree.")
+    xattrs = Attribute("Whether objects can have extended attributes of users.")
 
     async def start() -> None:
         """
@@ -202,6 +204,41 @@ class IMetadataBackend(Interface):
         """
         Change attributes; ctime and change move. C{size} of a regular file sets
         what dsattr says (the data files are the caller's business).
+
+        @raise Unsupported: C{acl} of something else than a file or a directory.
+        """
+
+    async def getxattr(inode: Inode, name: bytes) -> bytes:
+        """
+        The value of an extended attribute of users: C{user.} on Linux. Those that
+        the backend itself keeps are never seen.
+
+        @param name: without a prefix for the name space.
+        @raise NoSuchAttribute: @raise InvalidArgument: no attribute has that name.
+        """
+
+    async def setxattr(
+        inode: Inode, name: bytes, value: bytes, option: SetXattr
+    ) -> None:
+        """
+        Give a regular file or a directory an extended attribute; ctime and change
+        move.
+
+        @raise NameExists: C{option} is CREATE, and it is there.
+        @raise NoSuchAttribute: C{option} is REPLACE, and it is not there.
+        @raise AttributeTooBig: more than 65536 bytes.
+        @raise NameTooLong: @raise InvalidArgument: @raise NoSpace:
+        @raise PermissionRefused: objects of this type have none.
+        """
+
+    async def listxattrs(inode: Inode) -> Sequence[bytes]:
+        """
+        The names of all extended attributes of users.
+        """
+
+    async def removexattr(inode: Inode, name: bytes) -> None:
+        """
+        @raise NoSuchAttribute: @raise PermissionRefused:
         """
 
     async def readlink(inode: Inode) -> bytes:

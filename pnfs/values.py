@@ -40,6 +40,16 @@ class Stable(enum.IntEnum):
     FILE_SYNC = 2
 
 
+class SetXattr(enum.IntEnum):
+    """
+    C{setxattr_option4} (RFC 8276, section 8.4.2): may the attribute be there already?
+    """
+
+    EITHER = 0
+    CREATE = 1
+    REPLACE = 2
+
+
 class IOMode(enum.IntEnum):
     """
     C{layoutiomode4} (RFC 8881, section 3.3.20).
@@ -75,6 +85,60 @@ ANONYMOUS = Credential(NOBODY, NOBODY, frozenset({NOBODY}), 0)
 ROOT = Credential(0, 0, frozenset({0}), 1)
 
 
+# -- access control lists ------------------------------------------------------
+
+
+class Who(enum.IntEnum):
+    """
+    The special identifiers of an access control list (RFC 8881, section 6.2.1.5),
+    below every uid and gid.
+    """
+
+    OWNER = -1
+    GROUP = -2
+    EVERYONE = -3
+    INTERACTIVE = -4
+    NETWORK = -5
+    DIALUP = -6
+    BATCH = -7
+    ANONYMOUS = -8
+    AUTHENTICATED = -9
+    SERVICE = -10
+
+
+@attrs.frozen
+class ACE:
+    """
+    One entry of an access control list (RFC 8881, section 6.2.1): C{nfsace4}.
+
+    @ivar type: ALLOW (0) or DENY (1).
+    @ivar flag: C{aceflag4}: inheritance, and whether C{who} is a group.
+    @ivar mask: C{acemask4}: the rights.
+    @ivar who: a uid, a gid, or a L{Who}.
+    """
+
+    type: int
+    flag: int
+    mask: int
+    who: int
+
+
+@attrs.frozen
+class ACL:
+    """
+    An access control list; what it means is in L{pnfs.namespace.acl}.
+
+    @ivar flags: C{aclflag4} of the C{dacl} attribute (RFC 8881, section 6.4.3.2).
+    """
+
+    aces: tuple[ACE, ...]
+    flags: int = 0
+
+
+MODE_ONLY = ACL((), -1)
+"""For C{acl} in L{SetAttributes}: take the list away; the mode says it all."""
+
+
 @attrs.define(slots=True, eq=False)
 class Inode:
     """
@@ -98,6 +162,8 @@ class Inode:
     @ivar encoded: attribute bitmap to encoded C{fattr4}; cleared by the backend.
     @ivar generation: grows by one each time a field moves or C{encoded} is cleared.
     @ivar state: the protocol layer's per-file state (opens, locks, layouts), or None.
+    @ivar acl: the access control list, which then decides instead of the mode; None
+        for the many that have none. The permission bits of C{mode} follow from it.
     """
 
     handle: bytes
@@ -119,6 +185,7 @@ class Inode:
     encoded: dict[Any, bytes] = attrs.Factory(dict)
     generation: int = 0
     state: Any = None
+    acl: Optional[ACL] = None
 
 
 @attrs.frozen
@@ -133,6 +200,7 @@ class NewObject:
     @ivar rdev: major and minor of a device node.
     @ivar verifier: the 8 bytes of an exclusive create, kept with the file so that
         a retry of the same create is recognised (L{IMetadataBackend.createVerifier}).
+    @ivar acl: of a regular file or a directory; C{mode} agrees with it.
     """
 
     ftype: int
@@ -144,6 +212,7 @@ class NewObject:
     verifier: bytes = b""
     atime: Optional[int] = None
     mtime: Optional[int] = None
+    acl: Optional[ACL] = None
 
 
 @attrs.frozen
@@ -151,7 +220,8 @@ class SetAttributes:
     """
     Attributes to change; None leaves one alone.
 
-    C{NOW} for a time means the server's time.
+    C{NOW} for a time means the server's time; C{MODE_ONLY} takes the access control
+    list away. Who gives a list gives the mode that follows from it as well.
     """
 
     mode: Optional[int] = None
@@ -160,6 +230,7 @@ class SetAttributes:
     size: Optional[int] = None
     atime: Optional[int] = None
     mtime: Optional[int] = None
+    acl: Optional[ACL] = None
 
 
 NOW = -(1 << 63)

@@ -102,6 +102,18 @@ class QuotaExceeded(BackendError):
     """
 
 
+class NoSuchAttribute(BackendError):
+    """
+    The object has no extended attribute of that name.
+    """
+
+
+class AttributeTooBig(BackendError):
+    """
+    The value of an extended attribute is larger than can be kept.
+    """
+
+
 class TooBig(BackendError):
     """
     The file would be larger than the storage can hold.

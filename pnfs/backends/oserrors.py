@@ -29,6 +29,8 @@ _BY_NUMBER: dict[int, type[errors.BackendError]] = {
     errno.ENOSPC: errors.NoSpace,
     errno.EDQUOT: errors.QuotaExceeded,
     errno.EFBIG: errors.TooBig,
+    errno.ENODATA: errors.NoSuchAttribute,
+    errno.E2BIG: errors.AttributeTooBig,
     errno.ENOSYS: errors.Unsupported,
     errno.EOPNOTSUPP: errors.Unsupported,
 }

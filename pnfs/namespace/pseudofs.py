@@ -14,7 +14,7 @@ from typing import NoReturn, Optional, Sequence
 
 from zope.interface import implementer
 
-from pnfs.backends.errors import NoSuchName, NoSuchObject, ReadOnly
+from pnfs.backends.errors import NoSuchAttribute, NoSuchName, NoSuchObject, ReadOnly
 from pnfs.interfaces import IMetadataBackend
 from pnfs.values import (
     DirectoryEntry,
@@ -25,6 +25,7 @@ from pnfs.values import (
     Placement,
     Removed,
     SetAttributes,
+    SetXattr,
 )
 
 _FIRST_COOKIE = 3
@@ -40,6 +41,7 @@ class PseudoBackend:
 
     fsid = (0, 0)
     recovery = None
+    xattrs = False
 
     def __init__(self, now: int) -> None:
         """
@@ -169,6 +171,18 @@ class PseudoBackend:
         """
         return None
 
+    async def getxattr(self, inode: Inode, name: bytes) -> NoReturn:
+        """
+        See L{IMetadataBackend.getxattr}: there are none.
+        """
+        raise NoSuchAttribute(name)
+
+    async def listxattrs(self, inode: Inode) -> Sequence[bytes]:
+        """
+        See L{IMetadataBackend.listxattrs}: there are none.
+        """
+        return ()
+
     async def pendingRemovals(self) -> Sequence[Placement]:
         """
         See L{IMetadataBackend.pendingRemovals}.
@@ -218,6 +232,20 @@ class PseudoBackend:
         """
 
     async def setattr(self, inode: Inode, changes: SetAttributes) -> NoReturn:
+        """
+        Refused.
+        """
+        raise ReadOnly()
+
+    async def setxattr(
+        self, inode: Inode, name: bytes, value: bytes, option: SetXattr
+    ) -> NoReturn:
+        """
+        Refused.
+        """
+        raise ReadOnly()
+
+    async def removexattr(self, inode: Inode, name: bytes) -> NoReturn:
         """
         Refused.
         """

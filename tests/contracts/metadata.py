@@ -11,9 +11,33 @@ from zope.interface.verify import verifyObject
 
 from pnfs.backends import errors
 from pnfs.interfaces import IMetadataBackend, IRecoveryStore
-from pnfs.values import NOW, FileType, NewObject, Placement, SetAttributes
+from pnfs.values import (
+    ACE,
+    ACL,
+    MODE_ONLY,
+    NOW,
+    FileType,
+    NewObject,
+    Placement,
+    SetAttributes,
+    SetXattr,
+    Who,
+)
 
 UID, GID = 1000, 1001
+
+OPEN_ACL = ACL(
+    (
+        ACE(1, 0x48, 2, 4000000000),
+        ACE(0, 0x83, 0x1F01FF, 77),
+        ACE(0, 0, 7, Who.EVERYONE),
+    ),
+    3,
+)
+"""Amounts to mode 0666."""
+
+OTHER_ACL = ACL((ACE(0, 0, 1, Who.GROUP), ACE(0, 0, 2, Who.NETWORK)))
+"""Amounts to mode 0040."""
 
 
 def newObject(
@@ -282,6 +306,171 @@ class MetadataContract(MetadataFixture):
         if self.restart():
             file = self.get(self.backend.lookup(self.root, b"a"))
             self.assertEqual(self.get(self.backend.createVerifier(file)), b"verifier")
+
+    # -- extended attributes of users
+
+    def test_xattrs(self) -> None:
+        """
+        What is set is read back, with any bytes in name and value, and each change
+        is seen by those who cache the object.
+        """
+        set_ = self.backend.setxattr
+        for inode in (self.create(b"a"), self.mkdir(b"d")):
+            self.assertEqual(list(self.get(self.backend.listxattrs(inode))), [])
+            values = {b"a": b"", b"\xff.b": b"\0\xff" * 300, b"user.c": b"c"}
+            for name, value in values.items():
+                change, generation = inode.change, inode.generation
+                inode.encoded["plan"] = b"cached"
+                self.get(set_(inode, name, value, SetXattr.EITHER))
+                self.assertGreater(inode.change, change)
+                self.assertGreater(inode.generation, generation)
+                self.assertEqual(inode.encoded, {})
+            for name, value in values.items():
+                self.assertEqual(self.get(self.backend.getxattr(inode, name)), value)
+            self.assertEqual(set(self.get(self.backend.listxattrs(inode))), set(values))
+            change = inode.change
+            self.get(self.backend.removexattr(inode, b"a"))
+            self.assertGreater(inode.change, change)
+            self.fails(errors.NoSuchAttribute, self.backend.getxattr(inode, b"a"))
+            self.fails(errors.NoSuchAttribute, self.backend.removexattr(inode, b"a"))
+
+    def test_xattrOptions(self) -> None:
+        """
+        To create and to replace are different wishes.
+        """
+        file = self.create(b"a")
+        set_ = self.backend.setxattr
+        self.fails(errors.NoSuchAttribute, set_(file, b"x", b"1", SetXattr.REPLACE))
+        self.get(set_(file, b"x", b"2", SetXattr.CREATE))
+        self.fails(errors.NameExists, set_(file, b"x", b"3", SetXattr.CREATE))
+        self.get(set_(file, b"x", b"4", SetXattr.REPLACE))
+        self.get(set_(file, b"x", b"5", SetXattr.EITHER))
+        self.assertEqual(self.get(self.backend.getxattr(file, b"x")), b"5")
+
+    def test_xattrLimits(self) -> None:
+        """
+        What is too long is refused, not cut.
+        """
+        file = self.create(b"a")
+        set_ = self.backend.setxattr
+        for name, value, error in (
+            (b"", b"", errors.InvalidArgument),
+            (b"a\0b", b"", errors.InvalidArgument),
+            (b"n" * 251, b"", errors.NameTooLong),
+            (b"n", b"v" * 65537, errors.AttributeTooBig),
+        ):
+            self.fails(error, set_(file, name, value, SetXattr.EITHER))
+        self.get(set_(file, b"n" * 250, b"v", SetXattr.EITHER))
+        self.assertEqual(self.get(self.backend.listxattrs(file)), [b"n" * 250])
+
+    def test_xattrTypes(self) -> None:
+        """
+        As on Linux, links and pipes have none.
+        """
+        link = self.create(b"link", ftype=FileType.LNK, target=b"x")
+        fifo = self.create(b"fifo", ftype=FileType.FIFO)
+        for inode in (link, fifo):
+            self.assertEqual(list(self.get(self.backend.listxattrs(inode))), [])
+            self.fails(errors.NoSuchAttribute, self.backend.getxattr(inode, b"x"))
+            self.fails(
+                errors.PermissionRefused,
+                self.backend.setxattr(inode, b"x", b"", SetXattr.EITHER),
+            )
+            self.fails(errors.PermissionRefused, self.backend.removexattr(inode, b"x"))
+
+    def test_xattrsStay(self) -> None:
+        """
+        They belong to the object: another name, a restart, and data files make no
+        difference, and none of the backend's own is ever among them.
+        """
+        file = self.create(b"a", verifier=b"verifier", acl=OPEN_ACL, mode=0o666)
+        self.get(self.backend.setxattr(file, b"x", b"1", SetXattr.EITHER))
+        self.get(self.backend.storePlacement(file, placement()))
+        self.get(self.backend.storeDataAttributes(file, 5, 512, 7, 8))
+        self.get(self.backend.link(file, self.root, b"b"))
+        self.get(self.backend.rename(self.root, b"a", self.root, b"c", False))
+        self.assertEqual(self.get(self.backend.listxattrs(file)), [b"x"])
+        if self.restart():
+            file = self.get(self.backend.lookup(self.root, b"b"))
+            self.assertEqual(self.get(self.backend.getxattr(file, b"x")), b"1")
+            self.assertEqual(self.get(self.backend.listxattrs(file)), [b"x"])
+            self.assertEqual(self.get(self.backend.loadPlacement(file)), placement())
+
+    def test_recordsAreSafe(self) -> None:
+        """
+        Nobody reads or overwrites the backend's own records by their names.
+        """
+        file = self.create(b"a", mode=0o604)
+        self.get(self.backend.storePlacement(file, placement()))
+        set_ = self.backend.setxattr
+        names = [b"pnfsd." + n for n in (b"dsfile", b"acl", b"owner", b"user.x")]
+        for name in names:
+            self.fails(errors.NoSuchAttribute, self.backend.getxattr(file, name))
+            self.fails(errors.NoSuchAttribute, self.backend.removexattr(file, name))
+            self.get(set_(file, name, b"mine: " + name, SetXattr.CREATE))
+        if self.restart():
+            file = self.get(self.backend.lookup(self.root, b"a"))
+        self.assertEqual((file.mode, file.uid, file.acl), (0o604, UID, None))
+        self.assertEqual(self.get(self.backend.loadPlacement(file)), placement())
+        self.assertEqual(set(self.get(self.backend.listxattrs(file))), set(names))
+        for name in names:
+            value = self.get(self.backend.getxattr(file, name))
+            self.assertEqual(value, b"mine: " + name)
+
+    # -- access control lists
+
+    def test_acl(self) -> None:
+        """
+        A list is kept as it was given, with the mode that goes with it, until it is
+        taken away; over a restart, too.
+        """
+        made = {
+            b"a": self.create(b"a", acl=OPEN_ACL, mode=0o4666),
+            b"d": self.create(b"d", ftype=FileType.DIR, acl=OPEN_ACL, mode=0o1666),
+            b"p": self.create(b"p"),
+        }
+        self.assertEqual(made[b"a"].acl, OPEN_ACL)
+        self.assertIsNone(made[b"p"].acl)
+        inode = made[b"p"]
+        change = inode.change
+        inode.encoded["plan"] = b"cached"
+        self.get(self.backend.setattr(inode, SetAttributes(acl=OTHER_ACL, mode=0o2040)))
+        self.assertGreater(inode.change, change)
+        self.assertEqual(inode.encoded, {})
+        wanted = {b"a": (OPEN_ACL, 0o4666), b"d": (OPEN_ACL, 0o1666)}
+        wanted[b"p"] = (OTHER_ACL, 0o2040)
+        for again in (False, True):
+            if again and not self.restart():
+                return
+            for name, (acl, mode) in wanted.items():
+                inode = self.get(self.backend.lookup(self.root, name))
+                self.assertEqual((inode.acl, inode.mode), (acl, mode), name)
+            inode = self.get(self.backend.lookup(self.root, b"a"))
+            self.get(
+                self.backend.setattr(inode, SetAttributes(acl=MODE_ONLY, mode=0o600))
+            )
+            wanted[b"a"] = (None, 0o600)
+            self.assertEqual((inode.acl, inode.mode), (None, 0o600))
+
+    def test_aclStays(self) -> None:
+        """
+        Other changes leave the list alone.
+        """
+        file = self.create(b"a", acl=OPEN_ACL, mode=0o666)
+        self.get(self.backend.setattr(file, SetAttributes(size=9, mtime=5)))
+        self.get(self.backend.storeDataAttributes(file, 5, 512, 7, 8))
+        self.get(self.backend.setattr(file, SetAttributes(mode=0o1666)))
+        self.assertEqual((file.acl, file.mode), (OPEN_ACL, 0o1666))
+
+    def test_aclTypes(self) -> None:
+        """
+        Only files and directories have one.
+        """
+        fifo = self.create(b"fifo", ftype=FileType.FIFO)
+        self.fails(
+            errors.Unsupported,
+            self.backend.setattr(fifo, SetAttributes(acl=OPEN_ACL, mode=0o666)),
+        )
 
     # -- hard links
 

@@ -22,11 +22,13 @@ from pnfs.backends.errors import (
     Unsupported,
 )
 from pnfs.backends.metadata.listing import Listing
+from pnfs.backends.metadata.memory_xattrs import MemoryXattrs
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.backends.metadata.removals import MemoryRemovals
-from pnfs.backends.metadata.rules import checkName, inherited
+from pnfs.backends.metadata.rules import checkACL, checkName, inherited
 from pnfs.interfaces import IMetadataBackend, IRecoveryStore
 from pnfs.values import (
+    MODE_ONLY,
     NOW,
     DirectoryEntry,
     FileType,
@@ -50,6 +52,7 @@ class MemoryInode(Inode):
     """
     @ivar children: a directory's entries; C{listing} their order, once it is read.
     @ivar parent: a directory that has it as C{name}, if one is known.
+    @ivar xattrs: the extended attributes of users, if it ever had any.
     """
 
     children: Optional[dict[bytes, MemoryInode]] = attrs.field(default=None, repr=False)
@@ -59,10 +62,11 @@ class MemoryInode(Inode):
     target: bytes = b""
     verifier: bytes = b""
     placement: Optional[Placement] = None
+    xattrs: Optional[dict[bytes, bytes]] = None
 
 
 @implementer(IMetadataBackend)
-class MemoryMetadataBackend:
+class MemoryMetadataBackend(MemoryXattrs):
     """
     Everything is gone with the object, except what C{recovery} holds.
 
@@ -280,9 +284,12 @@ class MemoryMetadataBackend:
             return
         if changes.size is not None and node.ftype != _REG:
             raise IsDirectory() if node.ftype == _DIR else InvalidArgument()
+        if changes.mode is not None and node.ftype == _LNK:
+            raise Unsupported("a symbolic link has no mode")
+        if changes.acl is not None:
+            checkACL(node)
+            node.acl = None if changes.acl == MODE_ONLY else changes.acl
         if changes.mode is not None:
-            if node.ftype == _LNK:
-                raise Unsupported("a symbolic link has no mode")
             node.mode = changes.mode & 0o7777
         elif node.ftype == _REG and (changes.uid, changes.gid) != (None, None):
             node.mode &= ~0o6000
@@ -400,6 +407,7 @@ class MemoryMetadataBackend:
             rdev=what.rdev,
             target=what.target,
             verifier=what.verifier,
+            acl=what.acl,
         )
         if node.ftype == _DIR:
             node.children = {}

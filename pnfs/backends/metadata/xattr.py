@@ -32,11 +32,9 @@ from pnfs.backends.errors import (
 )
 from pnfs.backends.metadata.rules import checkName, inherited
 from pnfs.backends.metadata.xattr_cache import DIR, REG, XattrInode
-from pnfs.backends.metadata.xattr_records import (
-    VERIFIER,
-)
-from pnfs.backends.metadata.xattr_attributes import XattrAttributes
+from pnfs.backends.metadata.xattr_records import VERIFIER
 from pnfs.backends.metadata.xattr_tree import PATH_FLAGS, READ_FLAGS
+from pnfs.backends.metadata.xattr_users import XattrUsers
 from pnfs.backends.oserrors import translate
 from pnfs.interfaces import IMetadataBackend
 from pnfs.values import (
@@ -59,7 +57,7 @@ _DEVICES = frozenset({int(FileType.BLK), int(FileType.CHR)})
 
 
 @implementer(IMetadataBackend)
-class XattrMetadataBackend(XattrAttributes):
+class XattrMetadataBackend(XattrUsers):
     """
     See L{xattr_setup.XattrStorage} for how to make one.
     """
@@ -202,6 +200,8 @@ class XattrMetadataBackend(XattrAttributes):
         status = self._owners.establish(fd, ftype, mode, what.uid, gid)
         if what.verifier:
             os.setxattr(fd, self._namespace + VERIFIER, what.verifier)
+        if what.acl is not None:
+            self._storeACL(fd, what.acl)
         if what.atime is not None or what.mtime is not None:
             self._setTimes(
                 fd,
@@ -211,7 +211,12 @@ class XattrMetadataBackend(XattrAttributes):
                 status.st_atime_ns,
                 status.st_mtime_ns,
             )
-        if what.verifier or what.atime is not None or what.mtime is not None:
+        if (
+            what.verifier
+            or what.atime is not None
+            or what.mtime is not None
+            or what.acl is not None
+        ):
             status = os.stat(fd)
         ctime = status.st_ctime_ns
         node = XattrInode(
@@ -230,6 +235,7 @@ class XattrMetadataBackend(XattrAttributes):
             ctime,
             ctime,
             what.rdev,
+            acl=what.acl,
         )
         if ftype == DIR:
             node.children = {}

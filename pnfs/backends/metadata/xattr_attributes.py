@@ -10,13 +10,16 @@ import os
 from typing import Any, Optional, Sequence
 
 from pnfs.backends.errors import InvalidArgument, IsDirectory
+from pnfs.backends.metadata.rules import checkACL
 from pnfs.backends.metadata.xattr_cache import DIR, REG, XattrInode
 from pnfs.backends.metadata.xattr_owners import reach
 from pnfs.backends.metadata.xattr_records import (
+    ACCESS,
     DSATTR,
     DSFILE,
     OWNER,
     VERIFIER,
+    packACL,
     packDataAttributes,
     packPlacement,
     unpackPlacement,
@@ -24,7 +27,15 @@ from pnfs.backends.metadata.xattr_records import (
 from pnfs.backends.metadata.xattr_setup import XattrStorage
 from pnfs.backends.metadata.xattr_tree import READ_FLAGS
 from pnfs.backends.oserrors import translate
-from pnfs.values import NOW, FileType, FSStatistics, Placement, SetAttributes
+from pnfs.values import (
+    ACL,
+    MODE_ONLY,
+    NOW,
+    FileType,
+    FSStatistics,
+    Placement,
+    SetAttributes,
+)
 
 _LNK = int(FileType.LNK)
 
@@ -58,12 +69,17 @@ class XattrAttributes(XattrStorage):
         """
         node = self._live(inode)
         size, atime, mtime = changes.size, changes.atime, changes.mtime
+        acl = changes.acl
         if size is not None and node.ftype != REG:
             raise IsDirectory() if node.ftype == DIR else InvalidArgument()
+        if acl is not None:
+            checkACL(node)
         try:
             fd = self._borrow(node)
             try:
                 owner = (changes.mode, changes.uid, changes.gid)
+                if acl is not None:
+                    self._storeACL(fd, acl)
                 if owner != (None, None, None):
                     self._owners.change(fd, node, *owner)
                 if size is not None or (node.stored and (atime, mtime) != (None, None)):
@@ -83,12 +99,29 @@ class XattrAttributes(XattrStorage):
                     node.mode, node.uid, node.gid = self._owners.view(
                         status, self._ownerRecord(fd, node)
                     )
+                if acl is not None:
+                    node.acl = None if acl == MODE_ONLY else acl
                 if changes != SetAttributes():
                     self._touched(node, status)
             finally:
                 self._return(node, fd)
         except OSError as error:
             raise translate(error) from error
+
+    def _storeACL(self, fd: int, acl: ACL) -> None:
+        """
+        Write the C{acl} record, or take it away. It is written before the mode:
+        while the two differ, the record decides.
+        """
+        attribute = self._namespace + ACCESS
+        if acl != MODE_ONLY:
+            os.setxattr(fd, attribute, packACL(acl))
+            return
+        try:
+            os.removexattr(fd, attribute)
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
 
     def _ownerRecord(self, fd: int, node: XattrInode) -> bytes:
         """

@@ -31,6 +31,10 @@ C{pnfsd.owner}: version 1 (1 byte), mode (u16), uid, gid (u32): 11 bytes; only
 where the process may not give files away (see L{xattr_owners}).
 
 C{pnfsd.verf}: the 8 bytes of an exclusive create.
+
+C{pnfsd.acl}: version 1 (1 byte), C{aclflag4} (1 byte), entries (u16), and for each
+entry C{acetype4} (1 byte), C{aceflag4} (1 byte), C{acemask4} (u32), a L{Who} (i8; 0
+for a number) and the uid or gid (u32): 11 bytes.
 """
 
 from __future__ import annotations
@@ -38,18 +42,24 @@ from __future__ import annotations
 import struct
 
 from pnfs.backends.errors import IOFailed
-from pnfs.values import Placement
+from pnfs.values import ACE, ACL, Placement
 
 DSFILE = "pnfsd.dsfile"
 DSATTR = "pnfsd.dsattr"
 OWNER = "pnfsd.owner"
 VERIFIER = "pnfsd.verf"
+ACCESS = "pnfsd.acl"
+
+OURS = (DSFILE, DSATTR, OWNER, ACCESS)
+"""What is read when an object is loaded."""
 
 _VERSION = 1
 _HEAD = struct.Struct(">BBIIB")
 _SHAPE = struct.Struct(">HB")
 _DSATTR = struct.Struct(">BQQqqQ")
 _OWNER = struct.Struct(">BHII")
+_ACL = struct.Struct(">BBH")
+_ACE = struct.Struct(">BBIbI")
 _LAYOUT_CODES = {"files": 1, "flexfiles": 2}
 _LAYOUT_NAMES = {code: name for name, code in _LAYOUT_CODES.items()}
 _HEX = frozenset(b"0123456789abcdef")
@@ -162,3 +172,37 @@ def unpackOwner(record: bytes) -> tuple[int, int, int]:
         raise IOFailed("damaged owner record")
     _, mode, uid, gid = _OWNER.unpack(record)
     return mode, uid, gid
+
+
+def packACL(acl: ACL) -> bytes:
+    """
+    The C{acl} record.
+    """
+    return _ACL.pack(_VERSION, acl.flags, len(acl.aces)) + b"".join(
+        [
+            _ACE.pack(ace.type, ace.flag, ace.mask, min(ace.who, 0), max(ace.who, 0))
+            for ace in acl.aces
+        ]
+    )
+
+
+def unpackACL(record: bytes) -> ACL:
+    """
+    The list in an C{acl} record.
+
+    @raise IOFailed: it is damaged or of a later version.
+    """
+    if len(record) < _ACL.size or record[0] != _VERSION:
+        raise IOFailed("damaged acl record")
+    _, flags, count = _ACL.unpack_from(record)
+    if len(record) != _ACL.size + count * _ACE.size:
+        raise IOFailed("acl record of the wrong length")
+    return ACL(
+        tuple(
+            ACE(kind, flag, mask, special or number)
+            for kind, flag, mask, special, number in _ACE.iter_unpack(
+                record[_ACL.size :]
+            )
+        ),
+        flags,
+    )

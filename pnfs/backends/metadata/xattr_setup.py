@@ -78,6 +78,7 @@ class XattrStorage(XattrTree):
         super().__init__(now, cacheLimit, directoryLimit)
         self.root: Any = None
         self.fsid = (0, 0)
+        self.xattrs = False
         self._path = root
         self._folder = stateFolder
         self._clock = clock
@@ -227,6 +228,7 @@ class XattrStorage(XattrTree):
         best = works[0] if mayAll else "user."
         chosen = self.recovery.identity("namespace", lambda: best.encode("ascii"))
         self._namespace = chosen.decode("ascii")
+        self.xattrs = "user." in works
         if self._namespace not in works:
             raise BadConfiguration(
                 f"metadata tree {self._path}: its records are in the"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cached_property
 from typing import Any
 
 from pnfs.backends.errors import (
@@ -30,12 +31,16 @@ from pnfs.backends.metadata.xattr_cache import DIR, DROPPED, REG, XattrCache, Xa
 from pnfs.backends.metadata.xattr_handles import Handles, birthTime
 from pnfs.backends.metadata.xattr_owners import Owners
 from pnfs.backends.metadata.xattr_records import (
+    ACCESS,
     DSATTR,
     DSFILE,
+    OURS,
     OWNER,
+    unpackACL,
     unpackDataAttributes,
 )
 from pnfs.backends.oserrors import translate
+from pnfs.namespace.acl import modeOf
 from pnfs.values import FileType
 
 PATH_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -247,6 +252,12 @@ class XattrTree(XattrCache):
         node.atime = status.st_atime_ns
         node.mtime = status.st_mtime_ns
         node.ctime = status.st_ctime_ns
+        if ACCESS in records:
+            node.acl = unpackACL(records[ACCESS])
+            # Should we have been stopped between writing the two.
+            node.mode = node.mode & 0o7000 | modeOf(node.acl)
+        else:
+            node.acl = None
         if node.ftype != REG:
             node.size = status.st_size
             node.used = status.st_blocks * 512
@@ -271,17 +282,21 @@ class XattrTree(XattrCache):
         @param fd: a real descriptor for what may have some: an O_PATH one would
             need a detour through C{/proc} of 4 µs for each call.
         """
-        if ftype != REG and (ftype != DIR or self._owners.real):
+        if ftype not in _OPENED:
             return {}
         names = os.listxattr(fd)
         if not names:
             return {}
-        prefix = len(self._namespace)
-        return {
-            name[prefix:]: os.getxattr(fd, name)
-            for name in names
-            if name.startswith(self._namespace + "pnfsd.")
-        }
+        ours = self._ours
+        return {ours[name]: os.getxattr(fd, name) for name in names if name in ours}
+
+    @cached_property
+    def _ours(self) -> dict[str, str]:
+        """
+        The records that L{_records} reads: their whole names, and those without
+        the name space.
+        """
+        return {self._namespace + name: name for name in OURS}
 
     def _revalidate(self, node: XattrInode) -> None:
         """

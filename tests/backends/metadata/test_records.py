@@ -9,14 +9,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import IOFailed
 from pnfs.backends.metadata.xattr_records import (
+    packACL,
     packDataAttributes,
     packOwner,
     packPlacement,
+    unpackACL,
     unpackDataAttributes,
     unpackOwner,
     unpackPlacement,
 )
-from pnfs.values import Placement
+from pnfs.values import ACE, ACL, Placement, Who
 from tests.contracts.metadata import placement
 
 _uuids = strategies.binary(min_size=16, max_size=16)
@@ -107,3 +109,34 @@ class RecordTests(SynchronousTestCase):
             self.assertRaises(IOFailed, unpackDataAttributes, record[:length])
         for length in range(len(owner)):
             self.assertRaises(IOFailed, unpackOwner, owner[:length])
+
+
+class AccessRecordTests(SynchronousTestCase):
+    """
+    The C{acl} record.
+    """
+
+    def test_bytes(self) -> None:
+        """
+        The format that later versions must still read.
+        """
+        acl = ACL((ACE(1, 0x43, 0x1F01FF, 4294967294), ACE(0, 0, 1, Who.SERVICE)), 5)
+        wanted = bytes.fromhex(
+            "01050002" "0143001f01ff00fffffffe" "000000000001f600000000"
+        )
+        self.assertEqual(packACL(acl), wanted)
+        self.assertEqual(unpackACL(wanted), acl)
+        self.assertEqual(unpackACL(packACL(ACL(()))), ACL(()))
+        self.assertEqual(unpackACL(packACL(ACL((ACE(0, 0, 1, 0),)))).aces[0].who, 0)
+
+    def test_damaged(self) -> None:
+        """
+        A damaged record never grants anything: it is an error.
+        """
+        whole = packACL(ACL((ACE(0, 0, 1, 5),)))
+        for record in (
+            *(whole[:length] for length in range(len(whole))),
+            whole + b"\0",
+            b"\2" + whole[1:],
+        ):
+            self.assertRaises(IOFailed, unpackACL, record)

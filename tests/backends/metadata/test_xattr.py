@@ -15,8 +15,9 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from pnfs.backends import errors
 from pnfs.backends.metadata.xattr import XattrMetadataBackend
-from pnfs.values import FileType, SetAttributes
+from pnfs.values import FileType, SetAttributes, SetXattr
 from tests.contracts.metadata import (
+    OPEN_ACL,
     MetadataContract,
     MetadataFixture,
     newObject,
@@ -78,7 +79,49 @@ class XattrCase(MetadataFixture):
         self.clock.advance(1.0)
 
 
-class XattrMetadataTests(XattrCase, MetadataContract, SynchronousTestCase):
+class TreeXattrs(XattrCase):
+    """
+    Attributes of users in the tree itself.
+    """
+
+    def test_administrator(self) -> None:
+        """
+        C{getfattr} in the tree shows what clients have set, and clients see what is
+        set there.
+        """
+        file = self.create(b"a")
+        self.get(self.backend.setxattr(file, b"x", b"1", SetXattr.EITHER))
+        self.assertEqual(os.getxattr(self.path("tree", "a"), "user.x"), b"1")  # type: ignore[attr-defined]
+        os.setxattr(self.path("tree", "a"), "user.y", b"2")
+        self.assertEqual(self.get(self.backend.getxattr(file, b"y")), b"2")
+        names = sorted(self.get(self.backend.listxattrs(file)))
+        self.assertEqual(names, [b"x", b"y"])  # type: ignore[attr-defined]
+
+    def test_stoppedBetween(self) -> None:
+        """
+        A server killed after writing a list and before the mode shows the mode that
+        goes with the list.
+        """
+        file = self.create(b"a", mode=0o4600)
+        fd = os.open(self.path("tree", "a"), os.O_RDONLY)
+        self.backend._storeACL(fd, OPEN_ACL)
+        os.close(fd)
+        self.restart()
+        file = self.get(self.backend.lookup(self.root, b"a"))
+        self.assertEqual((file.acl, file.mode), (OPEN_ACL, 0o4666))  # type: ignore[attr-defined]
+
+    def test_damagedList(self) -> None:
+        """
+        A list that cannot be read does not open the file to anybody.
+        """
+        self.create(b"a", acl=OPEN_ACL, mode=0o666)
+        name = self.backend._namespace + "pnfsd.acl"
+        os.setxattr(self.path("tree", "a"), name, b"nonsense")
+        self.restart()
+        self.fails(errors.IOFailed, self.backend.lookup(self.root, b"a"))
+
+
+class XattrMetadataTests(TreeXattrs, MetadataContract, SynchronousTestCase):
     """
     With privileges: kernel handles, real owners, C{trusted.} records.
     """
@@ -115,7 +158,7 @@ class XattrMetadataTests(XattrCase, MetadataContract, SynchronousTestCase):
         self.assertEqual(os.stat("/etc/passwd").st_uid, 0)
 
 
-class UnprivilegedTests(XattrCase, MetadataContract, SynchronousTestCase):
+class UnprivilegedTests(TreeXattrs, MetadataContract, SynchronousTestCase):
     """
     Without: handle index, C{user.} records, recorded owners.
     """
