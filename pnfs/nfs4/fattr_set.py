@@ -115,7 +115,7 @@ def decodeSettable(
             else nfsstat4.NFS4ERR_INVAL
         )
     values = _Values(attributes.attr_vals)
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
     try:
         if mask >> FATTR4_SIZE & 1:
             found["size"] = values.u64()

@@ -28,6 +28,7 @@ from pnfs.nfs4.ops.free_stateid import free_stateid
 from pnfs.nfs4.ops.getattr import getattr
 from pnfs.nfs4.ops.getdeviceinfo import getdeviceinfo
 from pnfs.nfs4.ops.getfh import getfh
+from pnfs.nfs4.ops.getxattr import getxattr
 from pnfs.nfs4.ops.io_advise import io_advise
 from pnfs.nfs4.ops.layoutcommit import layoutcommit
 from pnfs.nfs4.ops.layouterror import layouterror
@@ -35,6 +36,7 @@ from pnfs.nfs4.ops.layoutget import layoutget
 from pnfs.nfs4.ops.layoutreturn import layoutreturn
 from pnfs.nfs4.ops.layoutstats import layoutstats
 from pnfs.nfs4.ops.link import link
+from pnfs.nfs4.ops.listxattrs import listxattrs
 from pnfs.nfs4.ops.lock import lock
 from pnfs.nfs4.ops.lockt import lockt
 from pnfs.nfs4.ops.locku import locku
@@ -52,6 +54,7 @@ from pnfs.nfs4.ops.readdir import readdir
 from pnfs.nfs4.ops.readlink import readlink
 from pnfs.nfs4.ops.reclaim_complete import reclaim_complete
 from pnfs.nfs4.ops.remove import remove
+from pnfs.nfs4.ops.removexattr import removexattr
 from pnfs.nfs4.ops.rename import rename
 from pnfs.nfs4.ops.restorefh import restorefh
 from pnfs.nfs4.ops.savefh import savefh
@@ -60,6 +63,7 @@ from pnfs.nfs4.ops.secinfo_no_name import secinfo_no_name
 from pnfs.nfs4.ops.seek import seek
 from pnfs.nfs4.ops.sequence import sequence
 from pnfs.nfs4.ops.setattr import setattr
+from pnfs.nfs4.ops.setxattr import setxattr
 from pnfs.nfs4.ops.test_stateid import test_stateid
 from pnfs.nfs4.ops.verify import verify
 from pnfs.nfs4.ops.write import write
@@ -88,6 +92,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     getattr,
     getdeviceinfo,
     getfh,
+    getxattr,
     io_advise,
     layoutcommit,
     layouterror,
@@ -95,6 +100,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     layoutreturn,
     layoutstats,
     link,
+    listxattrs,
     lock,
     lockt,
     locku,
@@ -111,6 +117,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     readdir,
     readlink,
     remove,
+    removexattr,
     rename,
     restorefh,
     savefh,
@@ -118,6 +125,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     secinfo_no_name,
     seek,
     setattr,
+    setxattr,
     test_stateid,
     verify,
     write,

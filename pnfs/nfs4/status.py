@@ -167,6 +167,8 @@ _table: dict[type[Exception], nfsstat4] = {
     backend.NoSpace: nfsstat4.NFS4ERR_NOSPC,
     backend.QuotaExceeded: nfsstat4.NFS4ERR_DQUOT,
     backend.TooBig: nfsstat4.NFS4ERR_FBIG,
+    backend.NoSuchAttribute: nfsstat4.NFS4ERR_NOXATTR,
+    backend.AttributeTooBig: nfsstat4.NFS4ERR_XATTR2BIG,
     backend.Fenced: nfsstat4.NFS4ERR_PNFS_NO_LAYOUT,
     backend.IOFailed: nfsstat4.NFS4ERR_IO,
     backend.Unreachable: nfsstat4.NFS4ERR_DELAY,

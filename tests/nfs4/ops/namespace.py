@@ -20,7 +20,9 @@ from pnfs.nfs4.ops.access import access
 from pnfs.nfs4.ops.create import create
 from pnfs.nfs4.ops.getattr import getattr as getattr_
 from pnfs.nfs4.ops.getfh import getfh
+from pnfs.nfs4.ops.getxattr import getxattr
 from pnfs.nfs4.ops.link import link
+from pnfs.nfs4.ops.listxattrs import listxattrs
 from pnfs.nfs4.ops.lookup import lookup
 from pnfs.nfs4.ops.lookupp import lookupp
 from pnfs.nfs4.ops.nverify import nverify
@@ -30,12 +32,14 @@ from pnfs.nfs4.ops.putrootfh import putrootfh
 from pnfs.nfs4.ops.readdir import readdir
 from pnfs.nfs4.ops.readlink import readlink
 from pnfs.nfs4.ops.remove import remove
+from pnfs.nfs4.ops.removexattr import removexattr
 from pnfs.nfs4.ops.rename import rename
 from pnfs.nfs4.ops.restorefh import restorefh
 from pnfs.nfs4.ops.savefh import savefh
 from pnfs.nfs4.ops.secinfo import secinfo
 from pnfs.nfs4.ops.secinfo_no_name import secinfo_no_name
 from pnfs.nfs4.ops.setattr import setattr as setattr_
+from pnfs.nfs4.ops.setxattr import setxattr
 from pnfs.nfs4.ops.verify import verify
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
 from pnfs.state.files import fileState
@@ -51,7 +55,9 @@ EVERY = SESSION_OPERATIONS + (
     create,
     getattr_,
     getfh,
+    getxattr,
     link,
+    listxattrs,
     lookup,
     lookupp,
     nverify,
@@ -61,12 +67,14 @@ EVERY = SESSION_OPERATIONS + (
     readdir,
     readlink,
     remove,
+    removexattr,
     rename,
     restorefh,
     savefh,
     secinfo,
     secinfo_no_name,
     setattr_,
+    setxattr,
     verify,
 )
 
