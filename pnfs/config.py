@@ -22,6 +22,7 @@ from pnfs.configvalues import (
     Table,
     choice,
     count,
+    courtesy,
     exportPath,
     folder,
     listOf,
@@ -95,6 +96,8 @@ class MDSConfig:
     A metadata server. Durations in seconds.
 
     @ivar file: where it was read from.
+    @ivar courtesy: how long a client that is silent keeps its state if nobody else
+        wants it.
     """
 
     listen: tuple[Address, ...]
@@ -108,6 +111,7 @@ class MDSConfig:
     dataServers: tuple[DataServerConfig, ...]
     exports: tuple[ExportConfig, ...]
     file: str = ""
+    courtesy: float = 86400.0
 
 
 @attrs.frozen
@@ -293,6 +297,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         lease=lease,
         grace=table.take("grace", seconds, lease),
         recall=table.take("recall", seconds, 2 * lease),
+        courtesy=table.take("courtesy", courtesy, 86400.0),
         metrics=table.take("metrics", metricsAddress, None),
         limits=_limits(file, table.table("limits")),
         dataServers=servers,

@@ -149,6 +149,19 @@ def seconds(value: Any) -> float:
     return float(value)
 
 
+def courtesy(value: Any) -> float:
+    """
+    A duration up to a month; 0 for none.
+
+    @raise ValueError: it is none; the text says what to write.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("write a number of seconds")
+    if not 0 <= value <= 2678400:
+        raise ValueError("write 0 to 2678400 seconds")
+    return float(value)
+
+
 def parseSize(value: Any) -> int:
     """
     Bytes as a number, or a string such as C{"1MiB"}.

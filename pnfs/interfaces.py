@@ -9,7 +9,7 @@ their timeouts.
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Collection, Mapping, Optional, Sequence
 
 from zope.interface import Attribute, Interface
 
@@ -311,12 +311,28 @@ class IRecoveryStore(Interface):
 
     def addClient(owner: bytes) -> None:
         """
-        A client has confirmed; it may hold state from now on.
+        A client has finished its reclaims; it may hold new state from now on.
+
+        @raise BackendError: it is not recorded.
         """
 
-    def removeClient(owner: bytes) -> None:
+    def removeClients(owners: Collection[bytes]) -> None:
         """
-        It is gone with all its state.
+        These are gone with all their state. Those not recorded do not matter.
+
+        @raise BackendError: some may still be recorded.
+        """
+
+    def promisedLease() -> float:
+        """
+        The longest lease, in seconds, on which a client may rely; 0.0 at first.
+        """
+
+    def promiseLease(seconds: float) -> None:
+        """
+        Clients rely on this lease at the most from now on.
+
+        @raise BackendError: it is not recorded.
         """
 
     def identity(name: str, make: Any) -> bytes:

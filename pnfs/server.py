@@ -81,9 +81,10 @@ class NFSService(Service):
         Let go of everything, after the last request.
         """
 
-    def sweepLeases(self, clients: Any, seconds: float) -> None:
+    def sweepLeases(self, clients: Any) -> None:
         """
-        Let go of silent clients every so often.
+        Let go of silent clients several times per lease, instead of what was swept
+        before.
 
         @param clients: L{pnfs.state.clients.ClientTable}.
         """
@@ -96,9 +97,11 @@ class NFSService(Service):
             except Exception:
                 _log.failure("letting go of a client failed")
 
+        if self._sweep is not None:
+            self._sweep.stop()
         self._sweep = LoopingCall(sweep)
         self._sweep.clock = self.clock
-        self._sweep.start(seconds, now=False)
+        self._sweep.start(max(0.25, clients.leaseSeconds / 8), now=False)
 
     def startService(self) -> None:
         """

@@ -387,8 +387,19 @@ class LayoutRecaller:
         self, file: FileState, reason: str, exclude: Any = None
     ) -> Deferred[None]:
         """
-        See L{IRecaller.recallLayouts}. A recall under way is joined.
+        See L{IRecaller.recallLayouts}. A recall under way is joined. A client whose
+        lease is over is not asked but gives way: it loses all it holds.
         """
+        clients = self.server.clients
+        now = self.clock.seconds()
+        holders = [layout.client for layout in file.layouts.values()]
+        silent = [
+            client
+            for client in holders
+            if client is not exclude and clients.silent(client, now)
+        ]
+        if silent:
+            clients.giveWay(silent, now)
         held = [
             layout for layout in file.layouts.values() if layout.client is not exclude
         ]

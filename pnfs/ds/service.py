@@ -30,7 +30,6 @@ A client takes its metadata server's lease for that of the data server, and neve
 asks for ours: so ours is longer than any of those.
 """
 
-SWEEP_SECONDS = 30.0
 
 _log = Logger()
 
@@ -89,7 +88,7 @@ class DataServerService(NFSService):
         )
         server.clients.listeners.append(server.sessions.dropClient)
         self.context = server
-        self.sweepLeases(server.clients, SWEEP_SECONDS)
+        self.sweepLeases(server.clients)
         io = self._config.limits.io
         nfs3 = DataServer3(backend, server.filehandles, io, io)
         versions = {

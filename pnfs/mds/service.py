@@ -159,8 +159,10 @@ class MetadataServerService(NFSService):
         for export in exports:
             for driver in export.drivers.values():
                 devices.addDriver(driver)
-        grace = Grace(recovery, clock.seconds(), config.grace)
-        clients = ClientTable(epoch, entropy, config.lease, grace)
+        grace = Grace(recovery, clock.seconds(), config.grace, config.lease)
+        clients = ClientTable(
+            epoch, entropy, config.lease, grace, courtesySeconds=config.courtesy
+        )
         io = config.limits.io
         server = ServerContext(
             clock=clock,
@@ -210,7 +212,7 @@ class MetadataServerService(NFSService):
         for export in exports:
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
-        self.sweepLeases(clients, max(0.25, config.lease / 8))
+        self.sweepLeases(clients)
         compound = CompoundServer(server, mdsTables())
         return (
             [Program(NFS4_PROGRAM, {4: compound.procedures()})],
@@ -219,6 +221,32 @@ class MetadataServerService(NFSService):
                 DataServersCollector(servers, server.recaller, layouts),
             ],
         )
+
+    def setLease(self, seconds: float) -> None:
+        """
+        Promise another lease from now on, while it runs. Clients that are here keep
+        a longer one that they were promised.
+
+        @raise BackendError: it cannot be noted for the next start; nothing changes.
+        """
+        server = self.context
+        server.recovery.setLease(seconds)
+        server.leaseSeconds = seconds
+        server.clients.leaseSeconds = seconds
+        server.exports.forgetPlans()
+        self.sweepLeases(server.clients)
+
+    def setGrace(self, seconds: float) -> None:
+        """
+        Let the grace period under way, if there is one, last so long in all.
+        """
+        self.context.recovery.setGrace(seconds)
+
+    def setCourtesy(self, seconds: float) -> None:
+        """
+        Keep silent clients for so long from now on.
+        """
+        self.context.clients.courtesySeconds = seconds
 
     async def _export(self, config: ExportConfig) -> Export:
         """

@@ -340,6 +340,14 @@ class ExportTable:
         export.covered = covered
         self.root.mounts[covered.handle] = export
 
+    def forgetPlans(self) -> None:
+        """
+        An attribute that is the same for all objects has changed: encode all anew.
+        """
+        for export in self.byId.values():
+            for plans in export.plans + export.entryPlans:
+                plans.clear()
+
     def remember(self, fh: bytes, export: Export, handle: bytes) -> None:
         """
         Keep what a filehandle means in C{handles}.

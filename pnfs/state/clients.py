@@ -6,12 +6,22 @@ A record is made by EXCHANGE_ID and counts for nothing until CREATE_SESSION
 confirms it. Only then does an earlier incarnation of the same owner lose its
 state. Unconfirmed records are cheap to ask for, so their number is bounded: the
 oldest gives way.
+
+A client whose lease is over is not dropped at once but kept by courtesy, with its
+sessions and all its state, until somebody else is in conflict with it (RFC 8881,
+section 8.4.3), there are too many of its kind, or it has been away for too long. If
+it comes back before, nothing has happened. Nothing marks such a client: its lease
+is over, that is all, so that its return costs nothing.
+
+What it may reclaim after a restart goes with it: that it is struck out of the
+recovery store is durable before anybody gets what it held.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any, Callable, Iterator, Optional
+from heapq import nsmallest
+from typing import Any, Callable, Collection, Iterator, Optional
 
 import attrs
 
@@ -28,6 +38,9 @@ from pnfs.state.recovery import Grace
 
 _unpackNumber = struct.Struct(">I").unpack
 
+_EVICTED = 64
+"""How many clients kept by courtesy go at a time to make room for new ones."""
+
 Principal = tuple[int, int]
 """Who made a record: RPC flavour and uid."""
 
@@ -41,9 +54,10 @@ class Client:
     @ivar owner: C{co_ownerid}; verifier: C{co_verifier}.
     @ivar confirmed: CREATE_SESSION has been done with it.
     @ivar sequence: C{csa_sequence} of the last CREATE_SESSION; createReply: its
-        status and result, to be repeated.
+        status and result, to be repeated, or the digest of what was refused.
     @ivar sessions: its sessions by id.
     @ivar renewed: when it last spoke, on the monotonic clock.
+    @ivar leaseSeconds: the lease when it was confirmed: it may have been told so.
     @ivar mayReclaim: it held state when the server went down.
     @ivar reclaimComplete: it has said RECLAIM_COMPLETE for everything.
     @ivar completedFS: exports for which it has said so alone.
@@ -64,6 +78,7 @@ class Client:
     verifier: bytes
     principal: Principal
     renewed: float
+    leaseSeconds: float = 0.0
     confirmed: bool = False
     sequence: int = 0
     createReply: Optional[tuple[int, bytes]] = None
@@ -100,10 +115,12 @@ class ClientTable:
     """
     All client records of a server.
 
-    @ivar listeners: called with each client whose state is to be dropped: its
-        lease is over, or its owner has restarted. They clear C{opens}, C{locks},
-        C{layouts} and C{sessions}.
-    @ivar leaseSeconds: how long a client may be silent.
+    @ivar listeners: called with each client whose state is to be dropped, for
+        whatever reason. They clear C{opens}, C{locks}, C{layouts} and C{sessions}.
+    @ivar leaseSeconds: how long a client may be silent. A client that was promised
+        more keeps it for as long as it is known.
+    @ivar courtesySeconds: how long a silent client is kept if nobody minds; 0: it
+        goes when its lease is over.
     """
 
     def __init__(
@@ -114,20 +131,25 @@ class ClientTable:
         recovery: Optional[Grace] = None,
         maxUnconfirmed: int = 1024,
         maxClients: int = 262144,
+        courtesySeconds: float = 0.0,
+        maxCourtesy: int = 8192,
     ) -> None:
         """
         @param epoch: number of this start of the server: the high half of its
             clientids, so that none repeats. The low half starts at random, so
             that no two servers give a client the same one.
         @param recovery: told who confirms and who goes.
+        @param maxCourtesy: how many silent clients are kept at the most.
         """
         self.leaseSeconds = leaseSeconds
+        self.courtesySeconds = courtesySeconds
         self.listeners: list[Callable[[Client], None]] = []
         self._high = (epoch & 0xFFFFFFFF) << 32
         self._low: int = _unpackNumber(entropy(4))[0]
         self._recovery = recovery
         self._maxUnconfirmed = maxUnconfirmed
         self._maxClients = maxClients
+        self._maxCourtesy = maxCourtesy
         self._byId: dict[int, Client] = {}
         self._confirmed: dict[bytes, Client] = {}
         self._unconfirmed: dict[bytes, Client] = {}
@@ -161,11 +183,13 @@ class ClientTable:
         now: float,
     ) -> Client:
         """
-        The record that an EXCHANGE_ID asks for (RFC 8881, section 18.35.5).
+        The record that an EXCHANGE_ID asks for, by the cases of RFC 8881, section
+        18.35.5.
 
-        @param update: EXCHGID4_FLAG_UPD_CONFIRMED_REC_A was set.
+        @param update: EXCHGID4_FLAG_UPD_CONFIRMED_REC_A was set (cases 6 to 9).
         @raise NoSuchClient: @raise NotSame: @raise Perm: an update that does not fit.
-        @raise ClidInUse: another principal's live client has this owner.
+        @raise ClidInUse: another principal's live client has this owner (case 3).
+        @raise Delay: that client cannot be dropped now.
         """
         known = self._confirmed.get(owner)
         if update:
@@ -178,10 +202,11 @@ class ClientTable:
             return known
         if known is not None:
             if known.principal != principal:
-                if (
-                    known.hasState or known.sessions
-                ) and now <= known.renewed + self.leaseSeconds:
+                if (known.hasState or known.sessions) and not self.silent(known, now):
                     raise ClidInUse()
+                # Case 3: a chance collision with one that holds nothing any more.
+                # It goes now, not when the new one confirms.
+                self._remove([known])
             elif known.verifier == verifier:
                 return known
         earlier = self._unconfirmed.pop(owner, None)
@@ -205,7 +230,7 @@ class ClientTable:
     def confirm(self, client: Client, now: float) -> None:
         """
         CREATE_SESSION has come for it: from now on it may hold state, which its
-        owner's earlier incarnation loses. Durable when it returns.
+        owner's earlier incarnation loses.
 
         @raise Delay: there are too many clients, or a request of the earlier
             incarnation is still being served: it must not find its state gone, or
@@ -218,15 +243,14 @@ class ClientTable:
         earlier = self._confirmed.get(owner)
         if earlier is None:
             if len(self._confirmed) >= self._maxClients:
-                raise Delay()
-        elif earlier.busy:
-            raise Delay()
+                self._makeRoom(now)
+        else:
+            self.revoke(earlier)
         if self._recovery is not None:
             self._recovery.admit(client)
-        if earlier is not None:
-            self._drop(earlier)
         self._unconfirmed.pop(owner, None)
         client.confirmed = True
+        client.leaseSeconds = self.leaseSeconds
         self._confirmed[owner] = client
 
     def destroy(self, client: Client) -> None:
@@ -234,52 +258,117 @@ class ClientTable:
         DESTROY_CLIENTID.
 
         @raise ClientidBusy: it still has sessions or state.
+        @raise Delay: it cannot be struck out now.
         """
         if client.sessions or client.hasState:
             raise ClientidBusy()
+        if client.confirmed:
+            self._strike([client])
         self._forget(client)
+
+    def silent(self, client: Client, now: float) -> bool:
+        """
+        Is the lease of a confirmed client over? A client with a request being served
+        is not silent.
+        """
+        lease = max(client.leaseSeconds, self.leaseSeconds)
+        return now > client.renewed + lease and not client.busy
+
+    def giveWay(self, clients: Collection[Client], now: float) -> bool:
+        """
+        Somebody is in conflict with what these clients hold. If the leases of all of
+        them are over, they lose everything; if one is alive, the conflict stays, so
+        the others need not lose anything either.
+
+        @return: they are gone.
+        @raise Delay: they cannot be struck out now.
+        """
+        for client in clients:
+            if not self.silent(client, now):
+                return False
+        self._remove(clients)
+        return True
 
     def expire(self, now: float) -> list[Client]:
         """
-        Drop the clients that have been silent for longer than the lease, with all
-        they hold; to be called every few seconds. A client with a request being
-        served is not silent.
+        Look after the clients whose leases are over; to be called every few seconds.
 
-        @return: those that were confirmed.
+        Kept by courtesy is whoever has a session or state that nobody else wants,
+        the latest to fall silent first if there are too many. Who has been silent
+        since before the end of the grace period, without having finished its
+        reclaims, has no claim on courtesy: it is not recorded any more.
+
+        @return: the confirmed clients that have gone, with all they held.
         """
         limit = now - self.leaseSeconds
         for client in list(self._unconfirmed.values()):
             if client.renewed >= limit:
                 break
             self._forget(client)
-        gone = [
-            client
-            for client in self._confirmed.values()
-            if client.renewed < limit and not client.busy
-        ]
-        for client in gone:
-            self._drop(client)
-            self._forget(client)
+        late = now - max(self.courtesySeconds, self.leaseSeconds)
+        recovery = self._recovery
+        inGrace = recovery is not None and recovery.inGrace(now)
+        gone = []
+        kept = []
+        for client in self._confirmed.values():
+            if client.renewed >= limit or not self.silent(client, now):
+                continue
+            if (
+                client.renewed < late
+                or not (client.sessions or client.hasState)
+                or not (client.reclaimComplete or inGrace)
+            ):
+                gone.append(client)
+            else:
+                kept.append(client)
+        if len(kept) > self._maxCourtesy:
+            gone += nsmallest(len(kept) - self._maxCourtesy, kept, _byRenewal)
+        try:
+            self._remove(gone)
+        except Delay:
+            return []
         return gone
+
+    def _makeRoom(self, now: float) -> None:
+        """
+        Memory is short of room for another client.
+
+        @raise Delay: all clients are alive.
+        """
+        silent = [each for each in self._confirmed.values() if self.silent(each, now)]
+        if not silent:
+            raise Delay()
+        self._remove(nsmallest(_EVICTED, silent, _byRenewal))
 
     def revoke(self, client: Client) -> None:
         """
-        Drop a client with all it holds, by order of the administrator.
+        Drop a client with all it holds, by order of the administrator, or since it
+        has restarted.
 
         @raise Delay: a request of it is being served.
         """
         if client.busy:
             raise Delay()
-        self._drop(client)
-        self._forget(client)
+        self._remove([client])
 
-    def _drop(self, client: Client) -> None:
+    def _remove(self, clients: Collection[Client]) -> None:
         """
-        Take everything from a client; its owner may be known further.
+        Take everything from clients, none of them busy.
+
+        @raise Delay: they cannot be struck out; nothing has changed.
         """
-        for listener in self.listeners:
-            listener(client)
-        self._byId.pop(client.clientid, None)
+        if not clients:
+            return
+        known = self._confirmed
+        self._strike([each for each in clients if known.get(each.owner) is each])
+        for client in clients:
+            self._forget(client)
+            for listener in self.listeners:
+                listener(client)
+
+    def _strike(self, clients: Collection[Client]) -> None:
+        if self._recovery is not None:
+            self._recovery.dismiss(*clients)
 
     def _forget(self, client: Client) -> None:
         self._byId.pop(client.clientid, None)
@@ -288,5 +377,7 @@ class ClientTable:
             del self._unconfirmed[owner]
         if self._confirmed.get(owner) is client:
             del self._confirmed[owner]
-            if self._recovery is not None:
-                self._recovery.dismiss(client)
+
+
+def _byRenewal(client: Client) -> float:
+    return client.renewed

@@ -61,6 +61,27 @@ def overlapping(ranges: list[Range], start: int, end: int) -> Iterator[Range]:
         index += 1
 
 
+def inTheWay(
+    file: FileState,
+    client: Any,
+    owner: bytes,
+    exclusive: bool,
+    offset: int,
+    length: int,
+) -> set[Any]:
+    """
+    The clients whose locks L{LockTable.test} is about.
+    """
+    start, end = rangeOf(offset, length)
+    mine = (client.clientid, owner)
+    return {
+        state.client
+        for key, state in file.locks.items()
+        if key != mine
+        and any(exclusive or held[2] for held in overlapping(state.ranges, start, end))
+    }
+
+
 def replaced(
     ranges: list[Range], start: int, end: int, exclusive: Optional[bool]
 ) -> list[Range]:

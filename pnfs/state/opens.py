@@ -69,6 +69,18 @@ def denied(file: Optional[FileState], access: int, deny: int = 0) -> bool:
     return file is not None and bool(file.shares & _CONFLICTS[access | deny << 2])
 
 
+def inTheWay(file: FileState, access: int, deny: int = 0) -> set[Any]:
+    """
+    The clients whose share reservations L{denied} is about.
+    """
+    mode = _WEIGHT[access | deny << 2]
+    return {
+        state.client
+        for state in file.opens.values()
+        if mode & _CONFLICTS[state.access | state.deny << 2]
+    }
+
+
 class OpenTable:
     """
     All opens. They are found through their file, their client and their stateid.

@@ -4,22 +4,38 @@ The grace period (RFC 8881, section 8.4.2): after a restart only reclaims, until
 those who may reclaim have done so or the time is over.
 
 Who may reclaim is whoever the recovery store has recorded. A client is recorded
-before it can hold any state, and struck out when it has lost it all: at the end
-of its lease, at DESTROY_CLIENTID, or when it has not come back by the end of the
-grace period. The last is what keeps it from reclaiming, after the next restart,
-locks that others have held since.
+when it says RECLAIM_COMPLETE, since it gets no new state before, and struck out
 
-If nobody is recorded there is no grace period at all.
+  - when it has lost its state: somebody was in conflict with it after the end of
+    its lease, it has restarted, or it has said DESTROY_CLIENTID;
+  - when the grace period ends and it has not finished, whether it has come back or
+    not. Others may get what it has not reclaimed from then on.
+
+Each of these is durable before anybody gets what the client held, so a client
+never reclaims, after the next restart, a lock that somebody else has held since:
+the edge conditions of RFC 8881, section 8.4.3. Whoever was recorded when the
+server went down stays so until the grace period has ended, however often it goes
+down meanwhile.
+
+A client learns of a restart at the latest when it renews its lease, so the grace
+period lasts for the longest lease promised before the restart at least; the store
+remembers that too. If nobody is recorded there is no grace period at all.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pnfs.state.errors import CompleteAlready, Grace as InGrace, NoGrace, ReclaimBad
+from twisted.logger import Logger
+
+from pnfs.backends.errors import BackendError
+from pnfs.state.errors import CompleteAlready, Delay, NoGrace, ReclaimBad
+from pnfs.state.errors import Grace as InGrace
 
 if TYPE_CHECKING:
     from pnfs.state.clients import Client
+
+_log = Logger()
 
 
 class Grace:
@@ -29,18 +45,25 @@ class Grace:
     @ivar until: the end of the grace period at the latest, on the monotonic clock.
     """
 
-    def __init__(self, store: Any, now: float, graceSeconds: float) -> None:
+    def __init__(
+        self, store: Any, now: float, graceSeconds: float, leaseSeconds: float = 0.0
+    ) -> None:
         """
         @param store: L{pnfs.interfaces.IRecoveryStore} whose epoch has begun, or
             None on a server that keeps nothing.
+        @param leaseSeconds: what clients are promised from now on.
         """
         self._store = store
         recorded = {} if store is None else store.clients()
         self._may = {owner for owner, may in recorded.items() if may}
-        self._absent = set(self._may)
         self._waiting = set(self._may)
-        self.until = now + graceSeconds
+        self._began = now
+        self._leaseSeconds = leaseSeconds
+        self._promised: float = 0.0 if store is None else store.promisedLease()
+        self.until = now + max(graceSeconds, self._promised)
         self._active = bool(self._waiting)
+        if leaseSeconds > self._promised or not self._active:
+            self._promise(leaseSeconds)
 
     @property
     def waiting(self) -> int:
@@ -49,53 +72,93 @@ class Grace:
         """
         return len(self._waiting) if self._active else 0
 
+    def setGrace(self, graceSeconds: float) -> None:
+        """
+        The grace period under way shall last so long in all; without one there is
+        nothing to change.
+        """
+        self.until = self._began + max(graceSeconds, self._promised)
+
+    def setLease(self, leaseSeconds: float) -> None:
+        """
+        Clients are promised another lease from now on. A shorter one is noted when
+        the next grace period is over: until then some may rely on the longer.
+
+        @raise BackendError: a longer one cannot be noted, so must not be promised.
+        """
+        if leaseSeconds > self._promised:
+            self._promise(leaseSeconds)
+        self._leaseSeconds = leaseSeconds
+
+    def _promise(self, leaseSeconds: float) -> None:
+        if self._store is not None and leaseSeconds != self._promised:
+            self._store.promiseLease(leaseSeconds)
+            self._promised = leaseSeconds
+
     def inGrace(self, now: float) -> bool:
         """
         Is the grace period still running? Ends it if its time is over.
         """
         if not self._active:
             return False
-        if now >= self.until:
-            self._end()
-            return False
-        return True
+        return now < self.until or not self._end()
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        """
+        Strike out who has not finished, then let the others go on.
+
+        @return: False if the store fails: the grace period lasts until it works.
+        """
+        try:
+            self._store.removeClients(self._waiting)
+            self._promise(self._leaseSeconds)
+        except BackendError as error:
+            _log.error("the grace period cannot be ended yet: {error}", error=error)
+            return False
         self._active = False
         self._waiting.clear()
         self._may.clear()
-        for owner in self._absent:
-            self._store.removeClient(owner)
-        self._absent.clear()
+        return True
 
     def admit(self, client: Client) -> None:
         """
-        A client is being confirmed: record it, durably, before it is told.
+        A client is being confirmed: it may reclaim if it is recorded.
         """
-        if self._store is not None:
-            self._store.addClient(client.owner)
-        self._absent.discard(client.owner)
         client.mayReclaim = client.owner in self._may
 
-    def dismiss(self, client: Client) -> None:
+    def dismiss(self, *clients: Client) -> None:
         """
-        A client is gone with all its state: it has nothing to reclaim.
+        Clients lose all their state: they have nothing to reclaim. Durable when it
+        returns.
+
+        @raise Delay: the store fails; nothing has changed.
         """
-        owner = client.owner
-        self._may.discard(owner)
-        self._absent.discard(owner)
+        owners = [client.owner for client in clients]
         if self._store is not None:
-            self._store.removeClient(owner)
-        self._completed(owner)
+            try:
+                self._store.removeClients(owners)
+            except BackendError as error:
+                _log.error("clients cannot be struck out: {error}", error=error)
+                raise Delay() from error
+        self._may.difference_update(owners)
+        self._completed(*owners)
 
     def complete(self, client: Client, now: float) -> None:
         """
-        RECLAIM_COMPLETE for everything.
+        RECLAIM_COMPLETE for everything: the client is recorded, durably, before it
+        may get new state.
 
         @raise CompleteAlready: it has said so before.
+        @raise Delay: the store fails; nothing has changed.
         """
         if client.reclaimComplete:
             raise CompleteAlready()
+        if self._store is not None:
+            try:
+                self._store.addClient(client.owner)
+            except BackendError as error:
+                _log.error("a client cannot be recorded: {error}", error=error)
+                raise Delay() from error
         client.reclaimComplete = True
         client.mayReclaim = False
         self._may.discard(client.owner)
@@ -112,8 +175,8 @@ class Grace:
             raise CompleteAlready()
         client.completedFS += (export,)
 
-    def _completed(self, owner: bytes) -> None:
-        self._waiting.discard(owner)
+    def _completed(self, *owners: bytes) -> None:
+        self._waiting.difference_update(owners)
         if self._active and not self._waiting:
             self._end()
 

@@ -107,10 +107,11 @@ def negotiateBack(asked: Channel, wanted: bool) -> Channel:
     """
     The back channel, on which nothing is cached.
 
-    @param wanted: the client asks for one now.
+    @param wanted: the client asks for one now; otherwise it may do so later, or say
+        with no slots that it never will.
     @raise TooSmall: no recall could be made with what was asked.
     """
-    if wanted and not canRecall(asked):
+    if (wanted or asked.maxSlots) and not canRecall(asked):
         raise TooSmall()
     return Channel(
         min(asked.maxRequest, 65536),

@@ -964,8 +964,8 @@ class RecoveryContract:
         self.store.beginEpoch()
         for owner in (b"one", b"two\n", b""):
             self.store.addClient(owner)
-        self.store.removeClient(b"one")
-        self.store.removeClient(b"never")
+        self.store.removeClients([b"one", b"never"])
+        self.store.removeClients([])
         self.check().assertEqual(self.store.clients(), {b"two\n": False, b"": False})
         store = self.again(self.store)
         store.beginEpoch()
@@ -974,10 +974,21 @@ class RecoveryContract:
         self.check().assertEqual(
             store.clients(), {b"two\n": True, b"": True, b"new": False}
         )
-        store.removeClient(b"two\n")
+        store.removeClients({b"two\n"})
         store = self.again(store)
         store.beginEpoch()
         self.check().assertEqual(store.clients(), {b"": True, b"new": True})
+
+    def test_promisedLease(self) -> None:
+        """
+        The next start knows on which lease clients rely.
+        """
+        self.check().assertEqual(self.store.promisedLease(), 0.0)
+        for seconds in (90.0, 1.5):
+            self.store.promiseLease(seconds)
+            self.check().assertEqual(self.store.promisedLease(), seconds)
+            self.store = self.again(self.store)
+            self.check().assertEqual(self.store.promisedLease(), seconds)
 
     def test_identity(self) -> None:
         """

@@ -18,7 +18,7 @@ from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID
 from pnfs.xdr.codec import PAD
 from tests.mds.faulty import pattern
-from tests.mds.world import SiteCase
+from tests.mds.world import MDS, SiteCase
 
 FILES = 1
 RW = 2
@@ -450,3 +450,74 @@ class StartTests(SiteCase):
         self.startDataServer(1)
         self.startMetadataServer()
         self.assertEqual([m.up for m in self.mds._servers.members], [True, False, True])
+
+
+class LeaseTests(SiteCase):
+    """
+    The lease, the grace period and courtesy, changed while the server runs.
+    """
+
+    def promised(self, mounted: Mounted) -> int:
+        """
+        The lease that a client is told, with the root of the export and with "/".
+        """
+        found = set()
+        for path in (ROOT, ROOT[:1]):
+            results = mounted.run(path, requests.getattr_(1 << 10))
+            for op in path:
+                results.operation(24 if op is requests.PUTROOTFH else 15)
+            results.operation(9)
+            found.add(results.attributes()[10])
+        (only,) = found
+        return int(only)
+
+    def test_setLease(self) -> None:
+        """
+        Clients are told the new lease at once, and are looked after accordingly;
+        who was promised a longer one has it. Without courtesy a silent client goes.
+        """
+        before = Mounted(self, self.client(owner=b"before"))
+        self.assertEqual(self.promised(before), 90)
+        self.mds.setLease(8.0)
+        self.mds.setCourtesy(0.0)
+        after = Mounted(self, self.client(owner=b"after"))
+        self.assertEqual(self.promised(after), 8)
+        clients = self.mds.context.clients
+        for seconds, left in (
+            (7.0, [b"before", b"after"]),
+            (4.0, [b"before"]),
+            (77.0, [b"before"]),
+            (6.0, []),
+        ):
+            self.clock.pump([1.0] * int(seconds))
+            self.assertEqual([client.owner for client in clients], left)
+
+    def test_noted(self) -> None:
+        """
+        After a restart with a shorter lease the grace period is as long as the lease
+        that clients knew.
+        """
+        mounted = Mounted(self, self.client())
+        mounted.create(b"file")
+        self.mds.setLease(200.0)
+        self.successResultOf(self.mds.stopService())
+        self.wire.hangUp(MDS)
+        self.startMetadataServer()
+        recovery = self.mds.context.recovery
+        self.clock.pump([1.0] * 199)
+        self.assertTrue(recovery.inGrace(self.clock.seconds()))
+        self.clock.pump([1.0] * 2)
+        self.assertFalse(recovery.inGrace(self.clock.seconds()))
+
+    def test_setGrace(self) -> None:
+        """
+        A grace period under way is made longer by order.
+        """
+        mounted = Mounted(self, self.client())
+        mounted.create(b"file")
+        self.successResultOf(self.mds.stopService())
+        self.wire.hangUp(MDS)
+        self.startMetadataServer()
+        self.mds.setGrace(300.0)
+        self.clock.pump([1.0] * 298)
+        self.assertTrue(self.mds.context.recovery.inGrace(self.clock.seconds()))

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pnfs.backends.errors import IOFailed
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.state.clients import Client, ClientTable
 from pnfs.state.errors import (
@@ -26,14 +27,16 @@ ROOT = (1, 0)
 OTHER = (1, 1000)
 
 
-class ClientTableTests(SynchronousTestCase):
+class ClientTableCase(SynchronousTestCase):
     """
-    Who is known to a server.
+    A server's clients.
     """
+
+    limits: dict[str, Any] = {}
 
     def setUp(self) -> None:
         self.store = MemoryRecoveryStore()
-        self.table = self.start(b"")
+        self.table = self.start(b"", **self.limits)
         self.dropped: list[Client] = []
         self.table.listeners.append(self.drop)
 
@@ -42,8 +45,8 @@ class ClientTableTests(SynchronousTestCase):
         The table of a server that starts now.
         """
         epoch = self.store.beginEpoch()
-        grace = Grace(self.store, 0.0, 90.0)
-        return ClientTable(epoch, entropy(seed), 90.0, grace, **limits)
+        self.grace = Grace(self.store, 0.0, 90.0)
+        return ClientTable(epoch, entropy(seed), 90.0, self.grace, **limits)
 
     def drop(self, client: Client) -> None:
         """
@@ -57,11 +60,18 @@ class ClientTableTests(SynchronousTestCase):
         self, owner: bytes = b"a", verifier: bytes = b"1", now: float = 0.0
     ) -> Client:
         """
-        A client that has made itself known.
+        A client that has made itself known, and has nothing to reclaim.
         """
         client = self.table.exchange(owner, verifier, ROOT, False, now)
         self.table.confirm(client, now)
+        self.grace.complete(client, now)
         return client
+
+
+class ClientTableTests(ClientTableCase):
+    """
+    Who is known to a server.
+    """
 
     def test_new(self) -> None:
         """
@@ -86,7 +96,8 @@ class ClientTableTests(SynchronousTestCase):
     def test_restarted(self) -> None:
         """
         A client that has restarted loses the state of its earlier life when the
-        new one confirms, and not before.
+        new one confirms, and not before. It is recorded again when it may hold new
+        state.
         """
         client = self.confirmed()
         again = self.table.exchange(b"a", b"2", ROOT, False, 1.0)
@@ -95,25 +106,38 @@ class ClientTableTests(SynchronousTestCase):
         self.table.confirm(again, 1.0)
         self.assertEqual(self.dropped, [client])
         self.assertRaises(StaleClientid, self.table.find, client.clientid)
+        self.assertEqual(list(self.store.clients()), [])
+        self.grace.complete(again, 1.0)
         self.assertEqual(list(self.store.clients()), [b"a"])
 
     def test_collision(self) -> None:
         """
-        Another principal cannot take an owner that is in use; it can when nothing
-        is held, or the lease is over.
+        Another principal cannot take an owner that is in use (RFC 8881, section
+        18.35.5, case 3).
         """
         client = self.confirmed()
         client.opens.add(object())
         for verifier in (b"1", b"2"):
             self.assertRaises(
-                ClidInUse, self.table.exchange, b"a", verifier, OTHER, False, 1.0
+                ClidInUse, self.table.exchange, b"a", verifier, OTHER, False, 90.0
             )
-        late = self.table.exchange(b"a", b"2", OTHER, False, 91.0)
-        self.assertFalse(late.confirmed)
-        client.opens.clear()
-        free = self.table.exchange(b"a", b"2", OTHER, False, 2.0)
-        self.table.confirm(free, 2.0)
-        self.assertEqual(self.dropped, [client])
+        self.assertEqual(self.dropped, [])
+
+    def test_collisionWithNothing(self) -> None:
+        """
+        It can when nothing is held, or the lease is over; the earlier client is
+        gone then, whether the new one confirms or not.
+        """
+        client = self.confirmed()
+        free = self.table.exchange(b"a", b"2", OTHER, False, 1.0)
+        self.assertFalse(free.confirmed)
+        self.assertRaises(StaleClientid, self.table.find, client.clientid)
+        self.assertEqual((len(self.table), dict(self.store.clients())), (0, {}))
+        client = self.confirmed(b"late")
+        client.opens.add(object())
+        self.table.exchange(b"late", b"2", OTHER, False, 90.5)
+        self.assertEqual(self.dropped[1:], [client])
+        self.assertRaises(StaleClientid, self.table.find, client.clientid)
 
     def test_update(self) -> None:
         """
@@ -256,3 +280,142 @@ class ClientTableTests(SynchronousTestCase):
         self.table.revoke(client)
         self.assertEqual(self.dropped, [client])
         self.assertEqual(len(self.table), 0)
+
+    def test_failingStore(self) -> None:
+        """
+        If it cannot be noted that a client has lost its state, it has not: after the
+        next restart it would take back what others have got.
+        """
+        client = self.confirmed()
+        client.opens.add(object())
+
+        def fail(owners: Any) -> None:
+            raise IOFailed()
+
+        self.patch(self.store, "removeClients", fail)
+        again = self.table.exchange(b"a", b"2", ROOT, False, 1.0)
+        self.assertRaises(Delay, self.table.confirm, again, 1.0)
+        self.assertRaises(Delay, self.table.giveWay, [client], 91.0)
+        self.assertEqual(self.table.expire(91.0), [])
+        self.assertEqual((self.dropped, list(self.table)), ([], [client]))
+
+
+class CourtesyTests(ClientTableCase):
+    """
+    What becomes of clients whose lease is over.
+    """
+
+    limits = {"courtesySeconds": 1000.0, "maxCourtesy": 3}
+
+    def holding(self, owner: bytes, now: float = 0.0) -> Client:
+        """
+        A client with something open.
+        """
+        client = self.confirmed(owner, now=now)
+        client.opens.add(object())
+        return client
+
+    def test_kept(self) -> None:
+        """
+        A silent client keeps everything, its right to reclaim too, as long as
+        nobody minds ("Courteous: keep until conflict", chimera #549); for a day,
+        say, and no longer.
+        """
+        client = self.holding(b"a")
+        self.assertEqual(self.table.expire(1000.0), [])
+        self.assertIs(self.table.find(client.clientid), client)
+        self.assertEqual(list(self.store.clients()), [b"a"])
+        self.assertEqual(self.table.expire(1000.5), [client])
+        self.assertEqual((self.dropped, dict(self.store.clients())), ([client], {}))
+
+    def test_comesBack(self) -> None:
+        """
+        A client that was away and comes back is like any other.
+        """
+        client = self.holding(b"a")
+        self.table.expire(900.0)
+        client.renewed = 900.0
+        self.assertFalse(self.table.silent(client, 990.0))
+        self.assertEqual(self.table.expire(1800.0), [])
+        self.assertIs(self.table.exchange(b"a", b"1", ROOT, False, 1900.0), client)
+        self.assertEqual(self.dropped, [])
+
+    def test_giveWay(self) -> None:
+        """
+        Clients away lose what they hold to whoever wants it, unless one that is not
+        away is in the way too: then nobody needs to lose anything.
+        """
+        away, also, here = (self.holding(owner) for owner in (b"1", b"2", b"3"))
+        here.renewed = 50.0
+        self.assertFalse(self.table.giveWay([away], 90.0))
+        self.assertFalse(self.table.giveWay([away, here], 100.0))
+        self.assertEqual(self.dropped, [])
+        self.assertTrue(self.table.giveWay([away, also], 100.0))
+        self.assertEqual(self.dropped, [away, also])
+        self.assertEqual(list(self.store.clients()), [b"3"])
+
+    def test_nothingToKeep(self) -> None:
+        """
+        A silent client without a session and without state is forgotten; one with a
+        session keeps it, so that a retry of its last request is known as one.
+        """
+        empty = self.confirmed(b"empty")
+        session = self.confirmed(b"session")
+
+        class Idle:
+            busy = False
+
+        session.sessions[b"s"] = Idle()
+        self.assertEqual(self.table.expire(91.0), [empty])
+
+    def test_unfinished(self) -> None:
+        """
+        A client that has fallen silent in the midst of reclaiming is not kept
+        beyond the grace period: others get what it had not reclaimed.
+        """
+        for owner in (b"1", b"2"):
+            self.store.addClient(owner)
+        self.table = self.start(b"", **self.limits)
+        self.table.listeners.append(self.drop)
+        clients = [self.table.exchange(o, b"1", ROOT, False, 0.0) for o in (b"1", b"2")]
+        for client in clients:
+            self.table.confirm(client, 0.0)
+            client.opens.add(object())
+        self.grace.setGrace(200.0)
+        self.grace.complete(clients[0], 1.0)
+        self.assertEqual(self.table.expire(199.0), [])
+        self.assertEqual(self.table.expire(200.0), [clients[1]])
+        self.assertEqual(list(self.store.clients()), [b"1"])
+
+    def test_tooMany(self) -> None:
+        """
+        Of too many silent clients those go that have been away for longest.
+        """
+        clients = [self.holding(b"%d" % n, float(n)) for n in range(5)]
+        self.assertEqual(self.table.expire(500.0), clients[:2])
+
+    def test_makeRoom(self) -> None:
+        """
+        A new client does not wait because of clients that are away.
+        """
+        self.table = self.start(b"", maxClients=2, courtesySeconds=1000.0)
+        clients = [self.holding(b"1", 0.0), self.holding(b"2", 50.0)]
+        new = self.table.exchange(b"3", b"1", ROOT, False, 90.0)
+        self.assertRaises(Delay, self.table.confirm, new, 90.0)
+        self.table.confirm(new, 100.0)
+        self.assertEqual(list(self.table), [clients[1], new])
+
+    def test_shorterLease(self) -> None:
+        """
+        A client keeps the lease that it was promised when it came; a longer one is
+        everybody's.
+        """
+        before = self.holding(b"1", 0.0)
+        self.table.leaseSeconds = 10.0
+        after = self.holding(b"2", 0.0)
+        self.assertTrue(self.table.silent(after, 10.5))
+        self.assertFalse(self.table.silent(before, 90.0))
+        self.assertTrue(self.table.silent(before, 90.5))
+        self.table.leaseSeconds = 200.0
+        self.assertFalse(self.table.silent(after, 200.0))
+        self.assertFalse(self.table.silent(before, 200.0))

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pnfs.backends.errors import NoSpace
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.state.clients import Client
-from pnfs.state.errors import CompleteAlready
+from pnfs.state.errors import CompleteAlready, Delay
 from pnfs.state.errors import Grace as InGrace
 from pnfs.state.errors import NoGrace, ReclaimBad
 from pnfs.state.recovery import Grace, noGrace
@@ -92,7 +93,7 @@ class GraceTests(SynchronousTestCase):
         """
         A client that does not come back holds up the others for the grace period
         only. After the next restart it may not reclaim: others may have held its
-        locks meanwhile.
+        locks meanwhile (the second edge condition of RFC 8881, section 8.4.3).
         """
         grace = self.restart(b"a", b"gone")
         known = self.back(grace, b"a")
@@ -104,6 +105,102 @@ class GraceTests(SynchronousTestCase):
         grace = self.restart()
         gone = self.back(grace, b"gone")
         self.assertRaises(ReclaimBad, grace.checkReclaim, gone, 0.0)
+
+    def test_unfinished(self) -> None:
+        """
+        Neither may a client that came back but had not finished when the time was
+        over. As soon as it has, it is recorded as everybody else.
+        """
+        grace = self.restart(b"slow")
+        slow = self.back(grace, b"slow")
+        grace.checkReclaim(slow, 89.0)
+        self.assertFalse(grace.inGrace(90.0))
+        self.assertRaises(InGrace, grace.checkOrdinary, slow, 90.0)
+        again = self.restart(b"other")
+        self.assertRaises(ReclaimBad, again.checkReclaim, self.back(again, b"slow"), 0)
+        self.restart(b"slow")
+        grace = Grace(self.store, 0.0, 90.0)
+        slow = self.back(grace, b"slow")
+        self.assertFalse(grace.inGrace(90.0))
+        grace.complete(slow, 91.0)
+        grace.checkOrdinary(slow, 91.0)
+        grace = self.restart()
+        grace.checkReclaim(self.back(grace, b"slow"), 0.0)
+
+    def test_finishedBeforeSecondRestart(self) -> None:
+        """
+        Who had finished when the server went down again, within the grace period,
+        may reclaim once more; who came new may, too: it holds nothing.
+        """
+        grace = self.restart(b"done", b"late")
+        for owner in (b"done", b"new"):
+            grace.complete(self.back(grace, owner), 1.0)
+        grace = self.restart()
+        for owner in (b"done", b"new", b"late"):
+            grace.checkReclaim(self.back(grace, owner), 1.0)
+
+    def test_notBeforeRecorded(self) -> None:
+        """
+        A client is recorded when it may get new state, before it does: as soon as
+        RECLAIM_COMPLETE is answered.
+        """
+        grace = self.restart()
+        new = self.back(grace, b"a")
+        self.assertEqual(dict(self.store.clients()), {})
+        self.assertRaises(InGrace, grace.checkOrdinary, new, 0.0)
+        grace.complete(new, 0.0)
+        self.assertEqual(dict(self.store.clients()), {b"a": False})
+
+    def test_failingStore(self) -> None:
+        """
+        While nothing can be recorded nobody gets new state, and the grace period
+        lasts; when that is mended all goes on.
+        """
+        grace = self.restart(b"gone")
+        new = self.back(grace, b"a")
+
+        def fail(about: object) -> None:
+            raise NoSpace()
+
+        self.patch(self.store, "addClient", fail)
+        patch = self.patch(self.store, "removeClients", fail)
+        self.assertRaises(Delay, grace.complete, new, 1.0)
+        self.assertRaises(InGrace, grace.checkOrdinary, new, 1.0)
+        self.assertRaises(Delay, grace.dismiss, new)
+        self.assertTrue(grace.inGrace(90.0))
+        patch.restore()
+        self.assertFalse(grace.inGrace(91.0))
+        self.assertEqual(dict(self.store.clients()), {})
+
+    def test_lastsForLease(self) -> None:
+        """
+        The grace period is not shorter than the lease promised before the restart,
+        within which clients need not look whether the server is still there. That
+        holds for a further restart within it, too.
+        """
+        self.restart(b"a")
+        Grace(self.store, 0.0, 90.0, 60.0).setLease(80.0)
+        for _ in range(2):
+            self.store.beginEpoch()
+            grace = Grace(self.store, 0.0, 1.0, 1.0)
+            self.assertTrue(grace.inGrace(79.0))
+        self.assertFalse(grace.inGrace(80.0))
+        self.restart(b"a")
+        self.assertFalse(Grace(self.store, 0.0, 1.0, 1.0).inGrace(1.0))
+
+    def test_setGrace(self) -> None:
+        """
+        An administrator can make the grace period longer or shorter while it lasts,
+        but not shorter than the lease.
+        """
+        self.restart(b"a")
+        self.store.promiseLease(20.0)
+        grace = Grace(self.store, 5.0, 90.0, 20.0)
+        grace.setGrace(200.0)
+        self.assertTrue(grace.inGrace(204.0))
+        grace.setGrace(1.0)
+        self.assertTrue(grace.inGrace(24.0))
+        self.assertFalse(grace.inGrace(25.0))
 
     def test_lateReclaim(self) -> None:
         """

@@ -99,12 +99,16 @@ class SessionTests(SynchronousTestCase):
 
     def test_negotiateBack(self) -> None:
         """
-        A back channel on which no recall would fit is refused, if one is wanted.
+        A back channel on which no recall would fit is refused; without slots it is
+        none, which will do if none is wanted.
         """
         self.assertEqual(negotiateBack(LINUX_BACK, True), LINUX_BACK)
         small = Channel(100, 100, 0, 1, 1)
-        self.assertRaises(TooSmall, negotiateBack, small, True)
-        self.assertEqual(negotiateBack(small, False), small)
+        for wanted in (True, False):
+            self.assertRaises(TooSmall, negotiateBack, small, wanted)
+        none = Channel(100, 100, 0, 1, 0)
+        self.assertRaises(TooSmall, negotiateBack, none, True)
+        self.assertEqual(negotiateBack(none, False), none)
 
     def test_idleIsSmall(self) -> None:
         """

@@ -7,6 +7,7 @@ L{FileRecoveryStore} keeps, in one folder, files that ordinary tools can read:
   - C{epoch}: the number of starts, decimal;
   - C{clients}: one line per event, C{+} or C{-} and the owner in hex; rewritten
     without history at each start;
+  - C{lease}: the longest lease promised to clients, in seconds;
   - C{identity-N}: the identity called N, in hex.
 
 A line that was cut off by a crash has not been acknowledged and is left out.
@@ -19,7 +20,7 @@ that they cannot reclaim in the next one (RFC 8881, section 8.4.2.1).
 from __future__ import annotations
 
 import os
-from typing import Callable, Mapping
+from typing import Callable, Collection, Iterable, Mapping
 
 from zope.interface import implementer
 
@@ -40,6 +41,7 @@ class MemoryRecoveryStore:
         self._epoch = 0
         self._clients: dict[bytes, bool] = {}
         self._identities: dict[str, bytes] = {}
+        self._lease = 0.0
 
     def beginEpoch(self) -> int:
         """
@@ -61,11 +63,24 @@ class MemoryRecoveryStore:
         """
         self._clients.setdefault(owner, False)
 
-    def removeClient(self, owner: bytes) -> None:
+    def removeClients(self, owners: Collection[bytes]) -> None:
         """
-        See L{IRecoveryStore.removeClient}.
+        See L{IRecoveryStore.removeClients}.
         """
-        self._clients.pop(owner, None)
+        for owner in owners:
+            self._clients.pop(owner, None)
+
+    def promisedLease(self) -> float:
+        """
+        See L{IRecoveryStore.promisedLease}.
+        """
+        return self._lease
+
+    def promiseLease(self, seconds: float) -> None:
+        """
+        See L{IRecoveryStore.promiseLease}.
+        """
+        self._lease = seconds
 
     def identity(self, name: str, make: Callable[[], bytes]) -> bytes:
         """
@@ -83,14 +98,18 @@ def writeDurably(path: str, content: bytes) -> None:
     beside = path + ".new"
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
+        _writeAll(fd, content)
         os.fsync(fd)
     finally:
         os.close(fd)
     os.replace(beside, path)
     syncFolder(os.path.dirname(path))
+
+
+def _writeAll(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def syncFolder(path: str) -> None:
@@ -155,17 +174,48 @@ class FileRecoveryStore:
         """
         self._load()
         if owner not in self._clients:
-            self._append(b"+", owner)
+            self._append(b"+", (owner,))
             self._clients[owner] = False
 
-    def removeClient(self, owner: bytes) -> None:
+    def removeClients(self, owners: Collection[bytes]) -> None:
         """
-        See L{IRecoveryStore.removeClient}.
+        See L{IRecoveryStore.removeClients}.
         """
         self._load()
-        if owner in self._clients:
-            self._append(b"-", owner)
-            del self._clients[owner]
+        known = [owner for owner in owners if owner in self._clients]
+        if known:
+            self._append(b"-", known)
+            for owner in known:
+                del self._clients[owner]
+
+    def promisedLease(self) -> float:
+        """
+        See L{IRecoveryStore.promisedLease}.
+
+        @raise BadConfiguration: the file C{lease} does not hold a number.
+        """
+        path = os.path.join(self.path, "lease")
+        try:
+            with open(path, "rb") as stored:
+                return float(stored.read())
+        except FileNotFoundError:
+            return 0.0
+        except ValueError:
+            raise BadConfiguration(
+                f"{path}: not a number; write the longest lease of late into it"
+            ) from None
+
+    def promiseLease(self, seconds: float) -> None:
+        """
+        See L{IRecoveryStore.promiseLease}.
+        """
+        self._make()
+        try:
+            writeDurably(
+                os.path.join(self.path, "lease"), f"{seconds!r}\n".encode("ascii")
+            )
+        except OSError as error:
+            raise translate(error) from error
 
     def identity(self, name: str, make: Callable[[], bytes]) -> bytes:
         """
@@ -173,7 +223,7 @@ class FileRecoveryStore:
 
         @raise BadConfiguration: the stored one is damaged.
         """
-        os.makedirs(self.path, 0o700, exist_ok=True)
+        self._make()
         path = os.path.join(self.path, "identity-" + name)
         try:
             with open(path, "rb") as stored:
@@ -202,7 +252,7 @@ class FileRecoveryStore:
         """
         if self._loaded:
             return
-        os.makedirs(self.path, 0o700, exist_ok=True)
+        self._make()
         content = b""
         try:
             with open(os.path.join(self.path, "clients"), "rb") as stored:
@@ -233,14 +283,23 @@ class FileRecoveryStore:
             os.close(self._log)
         self._log = os.open(path, os.O_WRONLY | os.O_APPEND)
 
-    def _append(self, sign: bytes, owner: bytes) -> None:
+    def _append(self, sign: bytes, owners: Iterable[bytes]) -> None:
         """
-        One event, durable on return. If that fails, the file is as it was.
+        Events, durable on return. If that fails, the file is as it was.
         """
+        lines = [b"%s%s\n" % (sign, owner.hex().encode("ascii")) for owner in owners]
         size = os.fstat(self._log).st_size
         try:
-            os.write(self._log, sign + owner.hex().encode("ascii") + b"\n")
+            _writeAll(self._log, b"".join(lines))
             os.fdatasync(self._log)
         except OSError as error:
             os.ftruncate(self._log, size)
             raise translate(error) from error
+
+    def _make(self) -> None:
+        """
+        Make the folder, durably, if it is not there.
+        """
+        if not os.path.isdir(self.path):
+            os.makedirs(self.path, 0o700, exist_ok=True)
+            syncFolder(os.path.dirname(os.path.abspath(self.path)))

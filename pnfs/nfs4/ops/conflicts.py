@@ -17,6 +17,7 @@ from pnfs.namespace.access import EXECUTE, permissions
 from pnfs.namespace.access import READ as MAY_READ
 from pnfs.namespace.access import WRITE as MAY_WRITE
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.ops.courtesy import sharesGiveWay
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID, READ_BYPASS_STATEID
 from pnfs.state.errors import Locked, OpenMode
@@ -131,7 +132,8 @@ def requireIOState(
             raise NFSError(nfsstat4.NFS4ERR_GRACE)
         bypasses = access == READ and stateid == READ_BYPASS_STATEID
         if not bypasses and denied(inode.state, access):
-            raise Locked()
+            if not sharesGiveWay(ctx, inode.state, access):
+                raise Locked()
         return None
     if inode.state is None:
         raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)

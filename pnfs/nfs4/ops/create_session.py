@@ -3,12 +3,15 @@
 CREATE_SESSION (RFC 8881, section 18.36): confirms a client, and gives it a session.
 
 It has a one-slot reply cache per client: the reply, be it an error, is kept and
-repeated. Errors that come before the sequence ID counts are not kept.
+repeated. Errors that come before the sequence ID counts are not kept. A client that
+was refused may mend its request and use the sequence ID again, or go on to the
+next: a reply that is an error is for the very request only that has got it.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
+from zlib import crc32
 
 import attrs
 
@@ -134,6 +137,7 @@ def create_session(ctx: CompoundContext, buf: Any, pos: int) -> int:
     The four phases of section 18.36.4: find the record, check the sequence ID,
     confirm, make the session.
     """
+    start = pos
     args, pos = _decode(buf, pos)
     client = ctx.server.clients.find(args.csa_clientid)
     credential = ctx.credential
@@ -142,11 +146,12 @@ def create_session(ctx: CompoundContext, buf: Any, pos: int) -> int:
     sequence = args.csa_sequence
     if sequence == client.sequence and client.createReply is not None:
         status, body = client.createReply
-        if status:
-            raise NFSError(status, body)
-        ctx.out.append(_header + body)
-        return pos
-    if sequence != client.sequence + 1 & 0xFFFFFFFF:
+        if not status:
+            ctx.out.append(_header + body)
+            return pos
+        if body == _digest(buf, start, pos):
+            raise NFSError(status)
+    elif sequence != client.sequence + 1 & 0xFFFFFFFF:
         raise NFSError(nfsstat4.NFS4ERR_SEQ_MISORDERED)
     try:
         body = _encode(_create(ctx, client, args))
@@ -154,12 +159,16 @@ def create_session(ctx: CompoundContext, buf: Any, pos: int) -> int:
         failed = error.status if isinstance(error, NFSError) else statusOf(error)
         if failed is not None and failed != nfsstat4.NFS4ERR_DELAY:
             client.sequence = sequence
-            client.createReply = (failed, b"")
+            client.createReply = (failed, _digest(buf, start, pos))
         raise
     client.sequence = sequence
     client.createReply = (0, body)
     ctx.out.append(_header + body)
     return pos
+
+
+def _digest(buf: Any, start: int, end: int) -> bytes:
+    return crc32(buf[start:end]).to_bytes(4, "big")
 
 
 def _create(

@@ -12,6 +12,7 @@ import attrs
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import requireState
+from pnfs.nfs4.ops.courtesy import locksGiveWay
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.lock_types import (
     deniedError,
@@ -117,14 +118,19 @@ def lock(ctx: CompoundContext, args: LOCK4args) -> LOCK4resok:
     else:
         server.recovery.checkOrdinary(ctx.client, ctx.now)
     exclusive = isExclusive(args.locktype)
-    try:
-        state = server.locks.lock(opened, owner, exclusive, args.offset, args.length)
-    except LockDenied as denied:
-        if args.reclaim:
-            raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT) from None
-        if isBlocking(args.locktype) and server.waiting is not None:
-            start, end = rangeOf(args.offset, args.length)
-            server.waiting.wait(opened, owner, exclusive, start, end)
-        raise deniedError(denied) from None
+    what = (owner, exclusive, args.offset, args.length)
+    state = None
+    while state is None:
+        try:
+            state = server.locks.lock(opened, *what)
+        except LockDenied as denied:
+            if args.reclaim:
+                raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT) from None
+            if locksGiveWay(ctx, opened.file, *what):
+                continue
+            if isBlocking(args.locktype) and server.waiting is not None:
+                start, end = rangeOf(args.offset, args.length)
+                server.waiting.wait(opened, owner, exclusive, start, end)
+            raise deniedError(denied) from None
     ctx.stateid = state.stateid
     return LOCK4resok(state.stateid)

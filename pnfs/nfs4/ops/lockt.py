@@ -9,6 +9,7 @@ import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.courtesy import locksGiveWay
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.lock_types import deniedError, isExclusive, nfs_lock_type4
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -50,14 +51,12 @@ def lockt(ctx: CompoundContext, args: LOCKT4args) -> None:
         raise NFSError(nfsstat4.NFS4ERR_GRACE)
     if inode.state is None:
         return
-    try:
-        server.locks.test(
-            inode.state,
-            ctx.client,
-            args.owner.owner,
-            isExclusive(args.locktype),
-            args.offset,
-            args.length,
-        )
-    except LockDenied as denied:
-        raise deniedError(denied) from None
+    file = inode.state
+    what = (args.owner.owner, isExclusive(args.locktype), args.offset, args.length)
+    while True:
+        try:
+            server.locks.test(file, ctx.client, *what)
+            return
+        except LockDenied as denied:
+            if not locksGiveWay(ctx, file, *what):
+                raise deniedError(denied) from None

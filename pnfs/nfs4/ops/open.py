@@ -24,6 +24,7 @@ from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.ops.admission import requireFlavor
 from pnfs.nfs4.ops.conflicts import clearSetuid, mayAccess, requireNoLayouts
+from pnfs.nfs4.ops.courtesy import sharesGiveWay
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import (
     CLAIM_DELEG_CUR_FH,
@@ -320,7 +321,7 @@ async def _truncate(ctx: CompoundContext, inode: Inode, credential: Credential) 
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
     if not mayAccess(inode, credential, WRITE):
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
-    if denied(inode.state, WRITE):
+    if denied(inode.state, WRITE) and not sharesGiveWay(ctx, inode.state, WRITE):
         raise ShareDenied()
     requireNoLayouts(ctx, inode, ctx.client, "truncate")
     await ctx.server.data.truncate(ctx.export, inode, 0)
@@ -348,7 +349,14 @@ def _finish(
             raise NFSError(nfsstat4.NFS4ERR_STALE)
         file = FileState(server.filehandles.encode(export, inode), inode, export.base)
     client = ctx.client
-    state = server.opens.open(file, client, args.owner, args.access, args.deny)
+    try:
+        state = server.opens.open(file, client, args.owner, args.access, args.deny)
+    except ShareDenied:
+        if not sharesGiveWay(ctx, file, args.access, args.deny):
+            raise
+        # Maybe nothing is left of what was known of the file.
+        _finish(ctx, args, inode, atomic, before, after, attrset)
+        return
     inode.state = file
     stateid = state.stateid
     ctx.setCurrent(file.fh, inode, export)

@@ -67,7 +67,7 @@ class FileRecoveryTests(RecoveryContract, SynchronousTestCase):
         """
         for _ in range(100):
             self.store.addClient(b"one")
-            self.store.removeClient(b"one")
+            self.store.removeClients([b"one"])
         self.store.beginEpoch()
         self.assertEqual(os.path.getsize(os.path.join(self.path, "clients")), 0)
 

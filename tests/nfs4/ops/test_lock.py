@@ -448,6 +448,7 @@ class BlockingTests(LockMixin, SynchronousTestCase):
             self.ask(self.second, WRITEW_LT, number, 1)
         self.assertEqual(len(self.inode.state.waiters.waiters), PER_FILE)
         self.clock.advance(91)
+        self.fixture.run()
         self.ask(self.third)
         self.assertEqual(len(self.inode.state.waiters.waiters), 1)
         self.patch(pnfs.state.waiting, "PER_CLIENT", 2)
