@@ -100,3 +100,21 @@ class ResultsTests(SynchronousTestCase):
         for mask, length in ((1 << 4, 4), (1 << 4, 12), (1 << 63, 8)):
             bad = res(0, encodeBitmap(mask) + struct.pack(">I", length) + bytes(16))
             self.assertRaises(XDRError, bad.attributes)
+
+    def test_segments(self) -> None:
+        """
+        Segments of data and of holes; more than can be, longer ones than were asked
+        for, other kinds, and cut ones are malformed.
+        """
+        data = struct.pack(">IQI", 0, 7, 5) + b"hello\0\0\0"
+        hole = struct.pack(">IQQ", 1, 12, 100)
+        wire = struct.pack(">II", 1, 2) + data + hole
+        eof, found = res(0, wire).segments(5)
+        self.assertTrue(eof)
+        self.assertEqual([(s.offset, s.count) for s in found], [(7, 5), (12, 100)])
+        self.assertEqual((found[0].pieces, found[1].pieces), ([b"hello"], None))
+        self.assertRaises(XDRError, res(0, wire).segments, 4)
+        for end in range(len(wire)):
+            self.assertRaises(XDRError, res(0, wire[:end]).segments, 5)
+        for bad in (struct.pack(">II", 0, 5000), struct.pack(">IIIQQ", 0, 1, 2, 0, 0)):
+            self.assertRaises(XDRError, res(0, bad).segments, 5)

@@ -11,11 +11,11 @@ import attrs
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.allocate import requireSparseFile
-from pnfs.nfs4.ops.conflicts import requireIOPermission, requireIOState
+from pnfs.nfs4.ops.conflicts import mayAccess, requireIOState
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import bitmap4, length4, offset4, stateid4
-from pnfs.state.opens import READ
+from pnfs.state.opens import READ, WRITE
 from pnfs.values import NFS4_UINT64_MAX
 
 HINTS = (1 << 11) - 1
@@ -70,12 +70,17 @@ def requireAdvice(args: IO_ADVISE4args) -> int:
 )
 async def io_advise(ctx: CompoundContext, args: IO_ADVISE4args) -> IO_ADVISE4resok:
     """
-    Pass on to the data servers what the client says.
+    Pass on to the data servers what the client says. It may be going to read the
+    file, or to write it.
     """
     hints = requireAdvice(args)
     inode = requireSparseFile(ctx)
-    requireIOState(ctx, inode, args.iaa_stateid, READ)
-    requireIOPermission(ctx, inode, READ)
+    requireIOState(ctx, inode, args.iaa_stateid, READ | WRITE)
+    credential = ctx.export.effective(ctx.credential)
+    if credential.uid != inode.uid and not (
+        mayAccess(inode, credential, READ) or mayAccess(inode, credential, WRITE)
+    ):
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     if hints:
         hints = await ctx.server.data.advise(
             ctx.export, inode, args.iaa_offset, args.iaa_count, hints

@@ -12,10 +12,13 @@ from twisted.internet.defer import Deferred, succeed
 from pnfs.backends.metadata.memory import MemoryMetadataBackend
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import FilehandleCodec
+from pnfs.nfs4.ops.allocate import allocate
 from pnfs.nfs4.ops.close import close
 from pnfs.nfs4.ops.commit import commit
+from pnfs.nfs4.ops.deallocate import deallocate
 from pnfs.nfs4.ops.free_stateid import free_stateid
 from pnfs.nfs4.ops.getfh import getfh
+from pnfs.nfs4.ops.io_advise import io_advise
 from pnfs.nfs4.ops.lock import lock
 from pnfs.nfs4.ops.lockt import lockt
 from pnfs.nfs4.ops.locku import locku
@@ -23,6 +26,8 @@ from pnfs.nfs4.ops.open import open_
 from pnfs.nfs4.ops.open_downgrade import open_downgrade
 from pnfs.nfs4.ops.putfh import putfh
 from pnfs.nfs4.ops.read import read
+from pnfs.nfs4.ops.read_plus import read_plus
+from pnfs.nfs4.ops.seek import seek
 from pnfs.nfs4.ops.test_stateid import test_stateid as testStateid
 from pnfs.nfs4.ops.unlinked import stateDropper
 from pnfs.nfs4.ops.write import write
@@ -39,16 +44,21 @@ from pnfs.values import (
     Inode,
     NewObject,
     ReadResult,
+    Segment,
+    SegmentsResult,
     SetAttributes,
     WriteResult,
 )
 from tests.nfs4.fixture import Fixture, Reply
 
 OPERATIONS = (
+    allocate,
     close,
     commit,
+    deallocate,
     free_stateid,
     getfh,
+    io_advise,
     lock,
     lockt,
     locku,
@@ -56,6 +66,8 @@ OPERATIONS = (
     open_downgrade,
     putfh,
     read,
+    read_plus,
+    seek,
     testStateid,
     write,
 )
@@ -146,6 +158,70 @@ class MemoryData:
         """
         await self._enter("commit", offset, count)
         return b"verifier"
+
+    async def seek(
+        self, export: Any, inode: Inode, offset: int, hole: bool
+    ) -> Optional[int]:
+        """
+        A byte of zero is a hole.
+        """
+        await self._enter("seek", offset, hole)
+        data = self.files.get(inode.handle, b"")
+        for position in range(offset, len(data)):
+            if (not data[position]) == hole:
+                return position
+        return len(data) if hole and offset < len(data) else None
+
+    async def readSegments(
+        self, export: Any, inode: Inode, offset: int, count: int
+    ) -> SegmentsResult:
+        """
+        Runs of zeros are holes; data comes in pieces of a byte.
+        """
+        await self._enter("readSegments", offset, count)
+        data = bytes(self.files.get(inode.handle, b""))
+        found = data[offset : offset + count]
+        segments: list[Segment] = []
+        for position, byte in enumerate(found, offset):
+            last = segments[-1] if segments else None
+            if last is None or (last.pieces is None) != (not byte):
+                last = Segment(position, 0, [] if byte else None)
+                segments.append(last)
+            last.count += 1
+            if byte:
+                last.pieces = [*(last.pieces or ()), bytes([byte])]
+        return SegmentsResult(segments, len(found), offset + count >= len(data))
+
+    async def allocate(
+        self, export: Any, inode: Inode, offset: int, length: int
+    ) -> None:
+        """
+        Only the size changes.
+        """
+        await self._enter("allocate", offset, length)
+        data = self.files.setdefault(inode.handle, bytearray())
+        data.extend(bytes(max(0, offset + length - len(data))))
+        await export.backend.setattr(inode, SetAttributes(size=len(data)))
+
+    async def deallocate(
+        self, export: Any, inode: Inode, offset: int, length: int
+    ) -> None:
+        """
+        Zeros.
+        """
+        await self._enter("deallocate", offset, length)
+        data = self.files.setdefault(inode.handle, bytearray())
+        end = min(offset + length, len(data))
+        data[offset:end] = bytes(max(0, end - offset))
+
+    async def advise(
+        self, export: Any, inode: Inode, offset: int, length: int, hints: int
+    ) -> int:
+        """
+        The first ones matter.
+        """
+        await self._enter("advise", offset, length, hints)
+        return hints & 0b111
 
     def forget(self, export: Any, placement: Any) -> None:
         """
