@@ -20,6 +20,7 @@ from pnfs.configclients import ClientConfig, TermsConfig, takeClients, takeTerms
 from pnfs.configvalues import (
     Address,
     Table,
+    boolean,
     choice,
     count,
     courtesy,
@@ -45,12 +46,14 @@ class LimitsConfig:
     @ivar slots: requests of one session at a time.
     @ivar connections: at a time.
     @ivar queued: reply bytes waiting for one connection.
+    @ivar delegations: held by all clients together.
     """
 
     io: int = 1 << 20
     slots: int = 64
     connections: int = 10000
     queued: int = 8 << 20
+    delegations: int = 65536
 
 
 @attrs.frozen
@@ -88,6 +91,7 @@ class ExportConfig:
     dataServers: tuple[str, ...]
     terms: TermsConfig = TermsConfig()
     clients: Optional[tuple[ClientConfig, ...]] = None
+    delegations: bool = True
 
 
 @attrs.frozen
@@ -95,6 +99,8 @@ class MDSConfig:
     """
     A metadata server. Durations in seconds.
 
+    @ivar delegations: clients may be given some; delegationWindow: how long none is
+        given of a file that clients were at odds over.
     @ivar file: where it was read from.
     @ivar courtesy: how long a client that is silent keeps its state if nobody else
         wants it.
@@ -112,6 +118,8 @@ class MDSConfig:
     exports: tuple[ExportConfig, ...]
     file: str = ""
     courtesy: float = 86400.0
+    delegations: bool = True
+    delegationWindow: float = 30.0
 
 
 @attrs.frozen
@@ -155,6 +163,7 @@ def _limits(file: str, values: Any) -> LimitsConfig:
         slots=table.take("slots", count(1, 1024), 64),
         connections=table.take("connections", count(1, 1000000), 10000),
         queued=table.take("queued", parseSize, 8 << 20),
+        delegations=table.take("delegations", count(1, 10000000), 65536),
     )
     if not 65536 <= limits.io <= 16 << 20:
         raise table.refuse("io", "write 64KiB to 16MiB")
@@ -218,6 +227,7 @@ def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
         dataServers=table.take("data_servers", listOf(string), servers),
         terms=terms,
         clients=takeClients(file, table, terms),
+        delegations=table.take("delegations", boolean, True),
     )
     table.finish()
     for name in config.dataServers:
@@ -303,6 +313,8 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         dataServers=servers,
         exports=exports,
         file=file,
+        delegations=table.take("delegations", boolean, True),
+        delegationWindow=table.take("delegation_window", seconds, 30.0),
     )
     table.finish()
     return config

@@ -117,7 +117,12 @@ class NFSCollector(Collector):
             ("pnfs_clients", server.clients, "Confirmed clients"),
             ("pnfs_sessions", server.sessions, "Sessions"),
             ("pnfs_layouts", server.layouts, "Layouts held by clients"),
-            ("pnfs_stateids", server.stateids, "Opens, locks and layouts held"),
+            ("pnfs_delegations", server.delegations, "Delegations held by clients"),
+            (
+                "pnfs_stateids",
+                server.stateids,
+                "Opens, locks, layouts and delegations held",
+            ),
         ):
             if table is not None:
                 yield GaugeMetricFamily(name, text, value=len(table))

@@ -238,6 +238,23 @@ NOW = -(1 << 63)
 
 
 @attrs.frozen
+class HeldAttributes:
+    """
+    What the holder of a write delegation says of the file (CB_GETATTR, RFC 8881
+    section 20.1); None: it did not.
+
+    @ivar change: another number than it was given, if it has changed the file.
+    @ivar size: bytes, with what it has not written back yet.
+    @ivar atime: and C{mtime}: if it keeps the times (RFC 9754).
+    """
+
+    change: Optional[int] = None
+    size: Optional[int] = None
+    atime: Optional[int] = None
+    mtime: Optional[int] = None
+
+
+@attrs.frozen
 class Removed:
     """
     What a REMOVE or a RENAME over a name took away.

@@ -150,7 +150,24 @@ class MDSTests(ConfigCase):
         self.assertEqual(export.dataServers, ("a", "b"))
         self.assertEqual(export.terms, TermsConfig())
         self.assertIdentical(export.clients, None)
+        self.assertEqual((config.delegations, config.delegationWindow), (True, 30))
+        self.assertEqual((export.delegations, config.limits.delegations), (True, 65536))
         self.assertEqual(config.file, file)
+
+    def test_noDelegations(self) -> None:
+        """
+        One switch for all, and one for each export.
+        """
+        text = "delegations = false\n" + self.text()
+        config = loadMDS(self.write("mds.toml", text.encode()))
+        self.assertEqual(
+            (config.delegations, config.exports[0].delegations), (False, True)
+        )
+        text = self.text() + "delegations = false\n"
+        config = loadMDS(self.write("mds.toml", text.encode()))
+        self.assertEqual(
+            (config.delegations, config.exports[0].delegations), (True, False)
+        )
 
     def test_overrides(self) -> None:
         """

@@ -119,7 +119,8 @@ class BackChannel:
         """
         Send one operation.
 
-        @param op: an C{nfs_cb_argop4}; the client may see it twice.
+        @param op: an C{nfs_cb_argop4}; the client may see it twice. Empty: CB_SEQUENCE
+            stands alone, to find out whether the client answers.
         @param decode: makes the result from the operation's status, the reply and
             the position of what follows the status in it; may raise L{XDRError}.
         @param timeout: seconds in which a result must be here.
@@ -240,9 +241,10 @@ class BackChannel:
         if result.sequenceStatus:
             self._setBack(session, slotid, result.sequenceStatus)
             return None
+        self._client.backProven = True
         if result.status in _WAS_TAKEN:
             return None
-        if result.number != int.from_bytes(op[:4], "big"):
+        if op and result.number != int.from_bytes(op[:4], "big"):
             raise XDRError("no result of the operation")
         return (decode(result.status, buf, result.pos),)
 

@@ -17,6 +17,7 @@ from pnfs.nfs4.types import (
     bitmap4,
     bool_t,
     deviceid4,
+    fattr4,
     length4,
     nfs_fh4,
     offset4,
@@ -28,6 +29,7 @@ from pnfs.nfs4.types import (
     uint32_t,
     uint64_t,
 )
+from pnfs.values import HeldAttributes
 from pnfs.xdr.codec import PAD, Array, Opaque, Union, codecFor
 from pnfs.xdr.errors import XDRError
 
@@ -35,9 +37,12 @@ NFS_CB_VERSION = 1
 CB_NULL = 0
 CB_COMPOUND = 1
 
+OP_CB_GETATTR = 3
 OP_CB_RECALL = 4
 OP_CB_LAYOUTRECALL = 5
+OP_CB_PUSH_DELEG = 7
 OP_CB_RECALL_ANY = 8
+OP_CB_RECALLABLE_OBJ_AVAIL = 9
 OP_CB_SEQUENCE = 11
 OP_CB_NOTIFY_LOCK = 13
 OP_CB_NOTIFY_DEVICEID = 14
@@ -51,7 +56,16 @@ NOTIFY_DEVICEID4_DELETE = 2
 
 _TWO = struct.Struct(">II")
 _unpackTwo = _TWO.unpack_from
+_packTwo = _TWO.pack
 _unpackNumber = struct.Struct(">I").unpack_from
+_unpackLong = struct.Struct(">Q").unpack_from
+_unpackTime = struct.Struct(">qI").unpack_from
+_decodeFattr = codecFor(fattr4).decode
+
+_HELD = ((3, "change"), (4, "size"), (84, "atime"), (85, "mtime"))
+"""FATTR4_CHANGE, SIZE, TIME_DELEG_ACCESS, TIME_DELEG_MODIFY."""
+_GETATTR = 1 << 3 | 1 << 4
+_GETATTR_TIMES = 1 << 84 | 1 << 85
 
 
 # -- CB_SEQUENCE (section 20.9) --------------------------------------------------
@@ -168,6 +182,16 @@ class CB_RECALL4args:
     stateid: stateid4
     truncate: bool_t
     fh: nfs_fh4
+
+
+@attrs.define
+class CB_GETATTR4args:
+    """
+    Tell attributes of a file under a write delegation (section 20.1).
+    """
+
+    fh: nfs_fh4
+    attr_request: bitmap4
 
 
 @attrs.define
@@ -302,6 +326,68 @@ def cbRecall(stateid: bytes, truncate: bool, fh: bytes) -> bytes:
     CB_RECALL of a delegation.
     """
     return _op(OP_CB_RECALL, CB_RECALL4args(stateid, truncate, fh))
+
+
+def cbGetattr(fh: bytes, timestamps: bool) -> bytes:
+    """
+    CB_GETATTR of what the holder of a write delegation knows better.
+
+    @param timestamps: of the times, too (RFC 9754).
+    """
+    wanted = _GETATTR | _GETATTR_TIMES if timestamps else _GETATTR
+    return _op(OP_CB_GETATTR, CB_GETATTR4args(fh, wanted))
+
+
+def decodeGetattr(status: int, buf: Any, pos: int) -> Optional[HeldAttributes]:
+    """
+    The result of CB_GETATTR; None if it failed.
+
+    @raise XDRError: it is malformed, or tells what was not asked for.
+    """
+    if status:
+        return None
+    fattr, _ = _decodeFattr(buf, pos)
+    found: dict[str, int] = {}
+    values = fattr.attr_vals
+    if fattr.attrmask & ~(_GETATTR | _GETATTR_TIMES):
+        raise XDRError("attributes that were not asked for")
+    at = 0
+    try:
+        for number, name in _HELD:
+            if not fattr.attrmask >> number & 1:
+                continue
+            if name in ("change", "size"):
+                (found[name],) = _unpackLong(values, at)
+                at += 8
+            else:
+                seconds, nanoseconds = _unpackTime(values, at)
+                found[name] = seconds * 1000000000 + nanoseconds
+                at += 12
+    except struct.error:
+        raise XDRError("truncated") from None
+    return HeldAttributes(**found)
+
+
+def cbPushDeleg(fh: bytes, delegation: bytes) -> bytes:
+    """
+    CB_PUSH_DELEG (section 20.5).
+
+    @param delegation: an C{open_delegation4}.
+    """
+    return b"".join(
+        (_packTwo(OP_CB_PUSH_DELEG, len(fh)), fh, PAD[len(fh) & 3], delegation)
+    )
+
+
+def cbRecallableObjAvail(keep: int, typeMask: int) -> bytes:
+    """
+    CB_RECALLABLE_OBJ_AVAIL (section 20.7): there are some again.
+
+    @param typeMask: as for L{cbRecallAny}.
+    """
+    return OP_CB_RECALLABLE_OBJ_AVAIL.to_bytes(4, "big") + codecFor(
+        CB_RECALL_ANY4args
+    ).encode(CB_RECALL_ANY4args(keep, typeMask))
 
 
 def cbRecallAny(keep: int, typeMask: int) -> bytes:

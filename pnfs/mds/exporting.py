@@ -153,6 +153,7 @@ class Exporting:
         export.stripeCount = config.stripeCount
         export.mirrors = config.mirrors
         export.dataServers = config.dataServers
+        export.delegations = config.delegations
         export.readOnly = terms.readOnly
         export.rootSquash = terms.rootSquash
         export.allSquash = terms.allSquash

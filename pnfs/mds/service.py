@@ -17,6 +17,7 @@ from pnfs.backends.metadata.recovery import FileRecoveryStore
 from pnfs.callbacks.channel import BackChannels
 from pnfs.callbacks.notify import LockNotifier
 from pnfs.callbacks.recall import LayoutRecaller
+from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
@@ -38,6 +39,7 @@ from pnfs.rpc.client import RPCClient
 from pnfs.rpc.program import Program
 from pnfs.server import NFSService
 from pnfs.state.clients import ClientTable
+from pnfs.state.delegations import DelegationTable
 from pnfs.state.devices import DeviceTable
 from pnfs.state.layouts import LayoutTable
 from pnfs.state.locks import LockTable
@@ -197,10 +199,18 @@ class MetadataServerService(NFSService):
         server.channels = BackChannels(clock, server.sessions)
         server.waiting.onTurn = LockNotifier(server).turn
         server.recaller = LayoutRecaller(server, None, config.recall)
+        gone = []
+        if config.delegations:
+            server.delegations = DelegationTable(
+                stateids, config.limits.delegations, config.delegationWindow
+            )
+            server.delegating = DelegationRecaller(server, config.recall)
+            gone.append(server.delegating.clientGone)
         # What a client that goes leaves behind: layouts first, so that files are
         # fenced before others get at them.
         clients.listeners += [
             server.recaller.clientGone,
+            *gone,
             stateDropper(server),
             server.sessions.dropClient,
         ]
@@ -285,6 +295,8 @@ class MetadataServerService(NFSService):
         if self.context is not None:
             self.context.recaller.stop()
             self.context.waiting.stop()
+            if self.context.delegating is not None:
+                self.context.delegating.stop()
         if self._servers is not None:
             await self._servers.stop()
         for backend in self._backends:

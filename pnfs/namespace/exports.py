@@ -59,6 +59,7 @@ class Export:
     @ivar rootSquash: uid and gid 0 of clients mean C{anonymous}; allSquash:
         everybody's do.
     @ivar anonymous: uid and gid of who is squashed, or has not said who he is.
+    @ivar delegations: clients may be given delegations here.
     @ivar dataServers: names of the data servers new files may go to.
     @ivar identities: the user and group names known.
     @ivar flavors: RPC security flavours, preferred ones first.
@@ -87,6 +88,7 @@ class Export:
     mirrors: int = 1
     readOnly: bool = False
     rootSquash: bool = True
+    delegations: bool = True
     dataServers: Sequence[str] = ()
     identities: Identities = attrs.field(factory=Identities)
     flavors: Sequence[int] = (AUTH_SYS, AUTH_NONE)
@@ -315,6 +317,7 @@ class ExportTable:
             pseudo,
             readOnly=True,
             rootSquash=False,
+            delegations=False,
             id=PSEUDO_ID,
             fsid=(0, 0),
         )

@@ -45,6 +45,8 @@ class ServerContext:
     @ivar locks: L{pnfs.state.locks.LockTable}.
     @ivar waiting: L{pnfs.state.waiting.WaitingTable}, or None: nobody is told.
     @ivar layouts: L{pnfs.state.layouts.LayoutTable}.
+    @ivar delegations: L{pnfs.state.delegations.DelegationTable}; None: none are given.
+    @ivar delegating: L{pnfs.interfaces.IDelegationRecaller} if there is such a table.
     @ivar devices: L{pnfs.state.devices.DeviceTable}.
     @ivar exports: L{pnfs.namespace.exports.ExportTable}, with the pseudo file system.
     @ivar filehandles: L{pnfs.namespace.filehandles.FilehandleCodec}.
@@ -74,6 +76,8 @@ class ServerContext:
     locks: Any = None
     waiting: Any = None
     layouts: Any = None
+    delegations: Any = None
+    delegating: Any = None
     devices: Any = None
     exports: Any = None
     filehandles: Any = None

@@ -72,6 +72,9 @@ FATTR4_SUPPATTR_EXCLCREAT = 75
 FATTR4_FS_CHARSET_CAP = 76
 FATTR4_CHANGE_ATTR_TYPE = 79
 FATTR4_XATTR_SUPPORT = 82
+FATTR4_TIME_DELEG_ACCESS = 84
+FATTR4_TIME_DELEG_MODIFY = 85
+FATTR4_OPEN_ARGUMENTS = 86
 
 MAXFILESIZE = (1 << 63) - 1
 MAXLINK = 32000
@@ -104,7 +107,10 @@ SETTABLE = bits(
         FATTR4_TIME_MODIFY_SET,
     )
 )
-WRITE_ONLY = bits((FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET))
+DELEGATED_TIMES = bits((FATTR4_TIME_DELEG_ACCESS, FATTR4_TIME_DELEG_MODIFY))
+"""What the holder of a delegation may set that keeps the times (RFC 9754, section 5)."""
+
+WRITE_ONLY = bits((FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET)) | DELEGATED_TIMES
 
 FROM_DATA_SERVERS = bits(
     (
@@ -201,6 +207,20 @@ def _stripeUnit(server: Any, export: Any, minor: int) -> bytes:
     return struct.pack(">I", export.stripeUnit or _DEFAULT_BLOCK)
 
 
+def _openArguments(server: Any, export: Any, minor: int) -> bytes:
+    """
+    C{open_arguments4}: what OPEN understands (RFC 9754, section 4). Bitmaps of access,
+    deny, want, claim and create mode.
+    """
+    wants: tuple[int, ...] = (3, 4, 5, 17, 18, 20, 21)
+    if server.delegations is None or not export.delegations:
+        wants = (4, 5)
+    return b"".join(
+        encodeBitmap(bits(numbers))
+        for numbers in ((1, 2, 3), (0, 1, 2, 3), wants, (0, 1, 2, 4, 5), (0, 1, 2, 3))
+    )
+
+
 _YES = _u32(1)
 _NO = _u32(0)
 
@@ -269,9 +289,13 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
     FATTR4_XATTR_SUPPORT: Constant(
         lambda server, export, minor: struct.pack(">I", export.backend.xattrs)
     ),
+    FATTR4_OPEN_ARGUMENTS: Constant(_openArguments),
 }
 
-_MINOR_2 = bits((FATTR4_CHANGE_ATTR_TYPE, FATTR4_XATTR_SUPPORT))
+_MINOR_2 = (
+    bits((FATTR4_CHANGE_ATTR_TYPE, FATTR4_XATTR_SUPPORT, FATTR4_OPEN_ARGUMENTS))
+    | DELEGATED_TIMES
+)
 _SUPPORTED_2 = bits(ATTRIBUTES) | WRITE_ONLY
 _SUPPORTED_1 = _SUPPORTED_2 & ~_MINOR_2
 

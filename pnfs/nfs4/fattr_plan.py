@@ -27,7 +27,7 @@ from pnfs.nfs4.fattr import (
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
 from pnfs.state.layouts import mayBeWritten, opensForWriting
-from pnfs.values import FSStatistics, Inode
+from pnfs.values import FSStatistics, Inode, SetAttributes
 
 PLANS_LIMIT = 256
 """Plans kept per export, minor version and operation."""
@@ -267,12 +267,55 @@ async def refreshWritten(
         layout.refreshed()
 
 
+async def heldAttributes(server: Any, inode: Inode, client: Any) -> Inode:
+    """
+    The object as its attributes are to be told: if another client holds a write
+    delegation, that one is asked (RFC 8881, section 10.4.3).
+
+    If it has changed the file, the change attribute grows each time somebody asks,
+    since its holder does not count further changes; durably, so that it does not go
+    back later. The size is only told: the bytes are not here yet. It is never less
+    than what the data servers have.
+
+    @param client: who wants to know.
+    @return: the same object, or one that differs from it in what the holder says.
+    @raise BackendError: the holder does not answer; it has to be asked again later.
+    """
+    while True:
+        state = inode.state
+        writer = None if state is None else state.writer
+        if writer is None or writer.client is client:
+            return inode
+        said = await server.delegating.ask(writer)
+        if inode.state is not state or state.writer is not writer:
+            # It has returned the delegation meanwhile.
+            continue
+        now = server.wallTime()
+        size = inode.size if said.size is None else max(inode.size, said.size)
+        atime = inode.atime
+        if said.atime is not None:
+            atime = max(atime, min(said.atime, now))
+        changed = said.change is not None and said.change != writer.change
+        if changed or size > inode.size:
+            mtime = now
+            if said.mtime is not None:
+                mtime = max(inode.mtime, min(said.mtime, now))
+            await state.export.backend.setattr(inode, SetAttributes(mtime=mtime))
+        if (size, atime) == (inode.size, inode.atime):
+            return inode
+        return attrs.evolve(inode, size=size, atime=atime, encoded={})
+
+
 async def currentAttributes(ctx: Any, plan: Plan) -> bytes:
     """
     The current object's attributes when somebody has to be asked first: the data
-    servers, if a client may be writing to them, or the backend for space.
+    servers, if a client may be writing to them, the holder of a write delegation, or
+    the backend for space.
     """
     inode, export = ctx.inode, ctx.export
-    if plan.fromData and ctx.asked is not inode:
-        await refreshWritten(ctx.server, export, inode, ctx.client)
+    if plan.fromData:
+        if ctx.asked is not inode:
+            await refreshWritten(ctx.server, export, inode, ctx.client)
+        if inode.state is not None and inode.state.writer is not None:
+            inode = await heldAttributes(ctx.server, inode, ctx.client)
     return plan.of(inode, await statistics(export) if plan.volatile else None)

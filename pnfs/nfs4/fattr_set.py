@@ -13,11 +13,14 @@ import attrs
 from pnfs.namespace.access import WRITE, checkAccess
 from pnfs.namespace.identity import BadOwner
 from pnfs.nfs4.fattr import (
+    DELEGATED_TIMES,
     FATTR4_MODE,
     FATTR4_OWNER,
     FATTR4_OWNER_GROUP,
     FATTR4_SIZE,
     FATTR4_TIME_ACCESS_SET,
+    FATTR4_TIME_DELEG_ACCESS,
+    FATTR4_TIME_DELEG_MODIFY,
     FATTR4_TIME_MODIFY_SET,
     MAXFILESIZE,
     SETTABLE,
@@ -75,6 +78,9 @@ class _Values:
             return NOW
         if how != SET_TO_CLIENT_TIME4:
             raise XDRError("time_how4")
+        return self.time()
+
+    def time(self) -> int:
         seconds, nanoseconds = _TIME(self._values, self._pos)
         self._pos += 12
         if nanoseconds >= 1000000000:
@@ -140,6 +146,41 @@ def decodeSettable(
     if credential is not None:
         _checkCreator(changes, credential)
     return changes, mask
+
+
+def decodeDelegatedTimes(
+    attributes: fattr4, inode: Inode, now: int
+) -> tuple[SetAttributes, int]:
+    """
+    The times that the holder of a delegation has kept, if that is all it sets. One
+    that lies in the future becomes the present, and one before what is known is
+    left out: time does not go back (RFC 9754, section 5).
+
+    @param now: the time of day in nanoseconds.
+    @return: the changes, and the bitmap of what was said; 0: it sets something else.
+    @raise NFSError: INVAL: it sets other attributes as well.
+    @raise XDRError: malformed.
+    """
+    mask = attributes.attrmask
+    if not mask & DELEGATED_TIMES:
+        return SetAttributes(), 0
+    if mask & ~DELEGATED_TIMES:
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    values = _Values(attributes.attr_vals)
+    atime = mtime = None
+    try:
+        if mask >> FATTR4_TIME_DELEG_ACCESS & 1:
+            atime = min(values.time(), now)
+        if mask >> FATTR4_TIME_DELEG_MODIFY & 1:
+            mtime = min(values.time(), now)
+    except struct.error:
+        raise XDRError("truncated") from None
+    values.end()
+    if atime is not None and atime <= inode.atime:
+        atime = None
+    if mtime is not None and mtime <= inode.mtime:
+        mtime = None
+    return SetAttributes(atime=atime, mtime=mtime), mask
 
 
 def _checkCreator(changes: SetAttributes, credential: Credential) -> None:

@@ -21,10 +21,13 @@ from pnfs.nfs4.ops.commit import commit
 from pnfs.nfs4.ops.create import create
 from pnfs.nfs4.ops.create_session import create_session
 from pnfs.nfs4.ops.deallocate import deallocate
+from pnfs.nfs4.ops.delegpurge import delegpurge
+from pnfs.nfs4.ops.delegreturn import delegreturn
 from pnfs.nfs4.ops.destroy_clientid import destroy_clientid
 from pnfs.nfs4.ops.destroy_session import destroy_session
 from pnfs.nfs4.ops.exchange_id import exchange_id
 from pnfs.nfs4.ops.free_stateid import free_stateid
+from pnfs.nfs4.ops.get_dir_delegation import get_dir_delegation
 from pnfs.nfs4.ops.getattr import getattr
 from pnfs.nfs4.ops.getdeviceinfo import getdeviceinfo
 from pnfs.nfs4.ops.getfh import getfh
@@ -66,6 +69,7 @@ from pnfs.nfs4.ops.setattr import setattr
 from pnfs.nfs4.ops.setxattr import setxattr
 from pnfs.nfs4.ops.test_stateid import test_stateid
 from pnfs.nfs4.ops.verify import verify
+from pnfs.nfs4.ops.want_delegation import want_delegation
 from pnfs.nfs4.ops.write import write
 
 SESSION_OPERATIONS: Sequence[Operation] = (
@@ -88,7 +92,10 @@ MDS_OPERATIONS: Sequence[Operation] = (
     commit,
     create,
     deallocate,
+    delegpurge,
+    delegreturn,
     free_stateid,
+    get_dir_delegation,
     getattr,
     getdeviceinfo,
     getfh,
@@ -128,6 +135,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     setxattr,
     test_stateid,
     verify,
+    want_delegation,
     write,
 )
 

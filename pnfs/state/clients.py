@@ -64,11 +64,13 @@ class Client:
     @ivar opens: L{pnfs.state.opens.OpenState}s it holds.
     @ivar locks: L{pnfs.state.locks.LockState}s it holds.
     @ivar layouts: L{pnfs.state.layouts.LayoutState}s it holds.
+    @ivar delegations: L{pnfs.state.delegations.DelegationState}s it holds.
     @ivar owners: for the open table, by open owner.
     @ivar revoked: recallable states revoked and not yet freed.
     @ivar adminRevoked: other states revoked by order and not yet freed.
     @ivar backDown: callbacks do not get through to it, or not to one of the
         sessions it wants them on.
+    @ivar backProven: it has answered a callback since they last did not get through.
     @ivar channel: its L{pnfs.callbacks.channel.BackChannel}, if it ever had one.
     @ivar implementation: C{eia_client_impl_id}: domain and name, for operators.
     """
@@ -89,19 +91,21 @@ class Client:
     opens: set[Any] = attrs.Factory(set)
     locks: set[Any] = attrs.Factory(set)
     layouts: dict[Any, Any] = attrs.Factory(dict)
+    delegations: dict[Any, Any] = attrs.Factory(dict)
     owners: dict[bytes, Any] = attrs.Factory(dict)
     revoked: int = 0
     adminRevoked: int = 0
     backDown: bool = True
+    backProven: bool = False
     channel: Any = None
     implementation: tuple[bytes, bytes] = (b"", b"")
 
     @property
     def hasState(self) -> bool:
         """
-        Opens, locks or layouts are held.
+        Opens, locks, layouts or delegations are held.
         """
-        return bool(self.opens or self.locks or self.layouts)
+        return bool(self.opens or self.locks or self.layouts or self.delegations)
 
     @property
     def busy(self) -> bool:
@@ -116,7 +120,8 @@ class ClientTable:
     All client records of a server.
 
     @ivar listeners: called with each client whose state is to be dropped, for
-        whatever reason. They clear C{opens}, C{locks}, C{layouts} and C{sessions}.
+        whatever reason. They clear C{opens}, C{locks}, C{layouts}, C{delegations}
+        and C{sessions}.
     @ivar leaseSeconds: how long a client may be silent. A client that was promised
         more keeps it for as long as it is known.
     @ivar courtesySeconds: how long a silent client is kept if nobody minds; 0: it

@@ -26,6 +26,9 @@ class FileState:
     @ivar waiters: the L{pnfs.state.waiting.LockQueue} for its locks, or None.
     @ivar layouts: L{pnfs.state.layouts.LayoutState} by clientid.
     @ivar recall: the recall of its layouts under way, or None.
+    @ivar delegations: L{pnfs.state.delegations.DelegationState} by clientid; None if
+        there are none. A directory has a state for these alone.
+    @ivar writer: the one of them that is a write delegation, or None.
     @ivar reclaimed: an open for writing was held before the server's restart, maybe
         with a layout that nobody remembers.
     @ivar unlinked: its last name is gone and the backend keeps it for us.
@@ -44,13 +47,17 @@ class FileState:
     reclaimed: bool = False
     unlinked: bool = False
     placement: Any = None
+    delegations: Any = None
+    writer: Any = None
 
     @property
     def idle(self) -> bool:
         """
         Nobody holds anything on it.
         """
-        return not (self.opens or self.locks or self.layouts or self.recall)
+        return not (
+            self.opens or self.locks or self.layouts or self.recall or self.delegations
+        )
 
 
 def fileState(fh: bytes, inode: Any, export: Any) -> FileState:

@@ -157,8 +157,8 @@ class LayoutState(RecallableState):
 def mayBeWritten(file: FileState) -> bool:
     """
     May the data servers know more of a file than the metadata server does? Some
-    client can write to them now, which takes a layout and an open, or has been able
-    to since they were asked. Layouts do not outlive a restart, but who reclaims an
+    client can write to them now, which takes a layout and an open or a write
+    delegation, or has been able to since they were asked. Layouts do not outlive a restart, but who reclaims an
     open may have had one.
     """
     if file.reclaimed:
@@ -166,6 +166,11 @@ def mayBeWritten(file: FileState) -> bool:
     layouts = file.layouts
     for layout in layouts.values():
         if layout.dirty:
+            return True
+    writer = file.writer
+    if writer is not None:
+        layout = layouts.get(writer.client.clientid)
+        if layout is not None and layout.holdsWrite:
             return True
     for state in file.opens.values():
         if state.access & WRITE:
@@ -177,8 +182,10 @@ def mayBeWritten(file: FileState) -> bool:
 
 def opensForWriting(file: FileState, client: Any) -> bool:
     """
-    Has a client the file open for writing?
+    Has a client the file open for writing, or delegated so?
     """
+    if file.writer is not None and file.writer.client is client:
+        return True
     for state in file.opens.values():
         if state.client is client and state.access & WRITE:
             return True

@@ -358,7 +358,7 @@ class Session:
         """
         client = self.client
         flags = 0
-        if client.backDown and client.layouts:
+        if client.backDown and (client.layouts or client.delegations):
             flags = self._backFlags()
         if client.revoked:
             flags |= SEQ4_STATUS_RECALLABLE_STATE_REVOKED
@@ -482,6 +482,7 @@ class SessionTable:
         Callbacks do not get through, or are not understood: the client is told.
         """
         session.backSilent = True
+        session.client.backProven = False
         self._backChanged(session.client)
 
     def answered(self, session: Session) -> None:
@@ -499,11 +500,12 @@ class SessionTable:
                 self._backChanged(session.client)
 
     def _backChanged(self, client: Client) -> None:
-        reachable = False
+        reachable = wanting = False
         for session in client.sessions.values():
             if session.reachable:
                 reachable = True
             elif session.backWanted:
-                client.backDown = True
-                return
-        client.backDown = not reachable
+                wanting = True
+        client.backDown = wanting or not reachable
+        if not reachable:
+            client.backProven = False

@@ -97,4 +97,6 @@ def bind_conn_to_session(
     server.sessions.bind(session, ctx.call.connection, bool(given & CDFS4_FORE), back)
     if back:
         server.channels.bound(session)
+        if server.delegating is not None:
+            server.delegating.prove(session.client)
     return BIND_CONN_TO_SESSION4resok(session.id, given, False)

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.nfs4.ops.test_read -*-
 """
 What stands against an operation because of state that clients hold: layouts to be
-recalled, share reservations, the stateid of an I/O.
+recalled, delegations to be recalled, share reservations, the stateid of an I/O.
 
 Before a file's size changes, or its last name goes, no client may hold a layout of
 it any more: it could go on writing to data files that mean something else by then.
@@ -11,7 +11,7 @@ client asks again.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from pnfs.namespace.access import EXECUTE, permissions
 from pnfs.namespace.access import READ as MAY_READ
@@ -20,12 +20,14 @@ from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.ops.courtesy import sharesGiveWay
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID, READ_BYPASS_STATEID
+from pnfs.state.delegations import DelegationState
 from pnfs.state.errors import Locked, OpenMode
 from pnfs.state.locks import LockState
 from pnfs.state.opens import READ, WRITE, OpenState, denied
 from pnfs.values import Credential, Inode, SetAttributes
 
 OPEN_OR_LOCK = (OpenState, LockState)
+FOR_IO = (OpenState, LockState, DelegationState)
 
 
 def mayAccess(inode: Inode, credential: Credential, access: int) -> bool:
@@ -94,6 +96,33 @@ def requireNoLayouts(
         raise NFSError(nfsstat4.NFS4ERR_DELAY)
 
 
+def requireNoDelegations(ctx: CompoundContext, inode: Inode, write: bool) -> None:
+    """
+    No other client may hold a delegation that this access conflicts with: recall
+    what is held (RFC 8881, section 10.4). To be called after permissions have been
+    checked, and again after whatever was waited for.
+
+    @param write: attributes, names or data are changed, or others are kept from
+        reading: then delegations for reading are in the way too.
+    @raise NFSError: DELAY as long as there is one.
+    """
+    file = inode.state
+    if file is None or file.delegations is None:
+        return
+    if ctx.server.delegating.recallConflicting(file, ctx.client, write):
+        raise NFSError(nfsstat4.NFS4ERR_DELAY)
+
+
+def withdrawDelegations(ctx: CompoundContext, inode: Inode) -> None:
+    """
+    To be called after a change that had to be waited for: who has been given a
+    delegation meanwhile may believe what was there before.
+    """
+    file = inode.state
+    if file is not None and file.delegations is not None:
+        ctx.server.delegating.recallConflicting(file, ctx.client, True)
+
+
 def requireState(
     ctx: CompoundContext, inode: Inode, stateid: bytes, kinds: Any = OPEN_OR_LOCK
 ) -> Any:
@@ -113,14 +142,15 @@ def requireState(
 
 def requireIOState(
     ctx: CompoundContext, inode: Inode, stateid: bytes, access: int
-) -> Optional[OpenState]:
+) -> Any:
     """
     A stateid under which data is read, or is written or cut off.
 
     @param access: L{pnfs.state.opens.READ} or C{WRITE}.
-    @return: the open it belongs to; None for a special stateid.
+    @return: the open it belongs to, or the delegation; None for a special stateid.
     @raise NFSError: GRACE for a special one while others may reclaim what is in
-        its way (RFC 8881, section 8.4.2.1); BAD_STATEID.
+        its way (RFC 8881, section 8.4.2.1); DELAY for one while a delegation is being
+        recalled for it (section 10.4.1); BAD_STATEID.
     @raise Locked: a special one, and a share reservation forbids the access.
     @raise OpenMode: the file was not opened for it.
     @raise StateError: the stateid is old, unknown, or revoked.
@@ -134,12 +164,13 @@ def requireIOState(
         if not bypasses and denied(inode.state, access):
             if not sharesGiveWay(ctx, inode.state, access):
                 raise Locked()
+        requireNoDelegations(ctx, inode, access == WRITE)
         return None
     if inode.state is None:
         raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
-    state = ctx.server.stateids.find(stateid, ctx.client, inode.state, OPEN_OR_LOCK)
+    state = ctx.server.stateids.find(stateid, ctx.client, inode.state, FOR_IO)
     if state.__class__ is LockState:
         state = state.open
     if not state.access & access:
         raise OpenMode()
-    return state  # type: ignore[no-any-return]
+    return state

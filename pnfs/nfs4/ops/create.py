@@ -13,6 +13,7 @@ from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.conflicts import requireNoDelegations, withdrawDelegations
 from pnfs.nfs4.ops.directories import requireWritable
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -115,6 +116,7 @@ async def create(ctx: CompoundContext, args: CREATE4args) -> CREATE4resok:
     requireWritable(export, directory, credential)
     if kind in _DEVICES and credential.uid:
         raise NFSError(nfsstat4.NFS4ERR_PERM)
+    requireNoDelegations(ctx, directory, True)
     mode = changes.mode
     new = NewObject(
         kind,
@@ -128,5 +130,6 @@ async def create(ctx: CompoundContext, args: CREATE4args) -> CREATE4resok:
     )
     before = directory.change
     inode = await export.backend.create(directory, args.objname, new)
+    withdrawDelegations(ctx, directory)
     ctx.setCurrent(ctx.server.filehandles.encode(export, inode), inode, export)
     return CREATE4resok(change_info4(True, before, directory.change), attrset)

@@ -194,6 +194,8 @@ def _create(
     sessions.bind(session, ctx.call.connection, True, wanted)
     if wanted:
         server.channels.bound(session)
+        if server.delegating is not None:
+            server.delegating.prove(client)
     return CREATE_SESSION4resok(
         session.id,
         args.csa_sequence,

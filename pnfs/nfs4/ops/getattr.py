@@ -41,7 +41,9 @@ def getattr(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[in
         plan = planFor(ctx.server, ctx.export, ctx.minor, wire, _OK)
     state = inode.state
     if plan.volatile or (
-        state is not None and plan.fromData and (state.layouts or state.reclaimed)
+        state is not None
+        and plan.fromData
+        and (state.layouts or state.reclaimed or state.writer)
     ):
         return _wait(ctx, plan, end)
     encoded = inode.encoded.get(plan)

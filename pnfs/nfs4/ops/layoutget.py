@@ -20,6 +20,7 @@ from typing import Any, Awaitable
 from pnfs.backends.errors import BackendError, Unreachable
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation
+from pnfs.nfs4.ops.conflicts import FOR_IO, requireNoDelegations
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID
 from pnfs.state.devices import NoSuchServer
@@ -27,7 +28,6 @@ from pnfs.state.errors import BadStateid, OpenMode, RecallConflict
 from pnfs.state.files import FileState
 from pnfs.state.layouts import LayoutState, Segment, segmentsOf
 from pnfs.state.locks import LockState
-from pnfs.state.opens import OpenState
 from pnfs.values import (
     NFS4_UINT64_MAX,
     FileType,
@@ -53,7 +53,6 @@ _NO_SIGNAL = bytes(4)
 _REG = int(FileType.REG)
 _READ = int(IOMode.READ)
 _RW = int(IOMode.RW)
-_OPEN_OR_LOCK = (OpenState, LockState)
 
 Grant = tuple[list[Segment], tuple[bytes, ...], bytes, int]
 """Segments, data servers, C{logr_layout} encoded, and the bytes of its bodies."""
@@ -143,6 +142,8 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
     recovery = ctx.server.recovery
     if recovery is not None:
         recovery.checkOrdinary(ctx.client, ctx.now)
+    if file.delegations is not None:
+        requireNoDelegations(ctx, inode, iomode == _RW)
     if file.recall is not None:
         raise RecallConflict()
     return _grant(ctx, inode, file, state, driver, iomode, maxcount, pos + _SIZE)
@@ -152,8 +153,8 @@ def _requireState(
     ctx: CompoundContext, file: FileState, stateid: bytes, iomode: int
 ) -> Any:
     """
-    The state that entitles the caller: an open or lock, or a layout it has
-    already. An iomode has the number of the access that it needs.
+    The state that entitles the caller: an open, lock or delegation, or a layout it
+    has already. An iomode has the number of the access that it needs.
     """
     server = ctx.server
     client = ctx.client
@@ -161,7 +162,8 @@ def _requireState(
     if state.__class__ is LayoutState:
         state = server.layouts.find(stateid, client, file)
         server.layouts.forGet(stateid, state)
-        if iomode > state.iomode:
+        writer = file.writer
+        if iomode > state.iomode and (writer is None or writer.client is not client):
             clientid = client.clientid
             for key, opened in file.opens.items():
                 if key[0] == clientid and opened.access & iomode:
@@ -169,7 +171,7 @@ def _requireState(
             else:
                 raise OpenMode()
         return state
-    state = server.stateids.find(stateid, client, file, _OPEN_OR_LOCK)
+    state = server.stateids.find(stateid, client, file, FOR_IO)
     opened = state.open if state.__class__ is LockState else state
     if not opened.access & iomode:
         raise OpenMode()

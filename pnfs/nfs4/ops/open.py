@@ -7,7 +7,9 @@ one is made before it is looked for, if the caller may write to the directory at
 all: then nobody else can slip in between. While an OPEN waits its client is not
 dropped (L{pnfs.state.clients.ClientTable}), so what it gets is never left behind.
 
-No delegation is given; a client that has asked for one is told why not.
+A delegation may come with it (L{pnfs.nfs4.ops.delegating}), in the place of the open
+if the client wants it so (RFC 9754, section 3). The open's stateid is the current one
+afterwards; the delegation's only if there is no other.
 """
 
 from __future__ import annotations
@@ -20,11 +22,20 @@ from pnfs.namespace.access import EXECUTE, WRITE as MAY_WRITE
 from pnfs.namespace.access import permissions
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.delegation_types import WANT_MASK, WANT_OPEN_XOR_DELEGATION
 from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.ops.admission import requireFlavor
-from pnfs.nfs4.ops.conflicts import clearSetuid, mayAccess, requireNoLayouts
+from pnfs.nfs4.ops.conflicts import (
+    clearSetuid,
+    mayAccess,
+    requireNoDelegations,
+    requireNoLayouts,
+    withdrawDelegations,
+)
 from pnfs.nfs4.ops.courtesy import sharesGiveWay
+from pnfs.nfs4.ops.delegating import delegate, reclaimDelegation, withoutDelegations
+from pnfs.nfs4.ops.directories import findChild
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import (
     CLAIM_DELEG_CUR_FH,
@@ -35,16 +46,15 @@ from pnfs.nfs4.ops.open_args import (
     EXCLUSIVE4,
     GUARDED4,
     NOCREATE,
-    WANT_CANCEL,
-    WANT_NO_DELEG,
     OpenArgs,
     decodeOpen,
 )
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import encodeBitmap
+from pnfs.state.delegations import DelegationState
 from pnfs.state.errors import ShareDenied
 from pnfs.state.files import FileState
-from pnfs.state.opens import WRITE, denied
+from pnfs.state.opens import READ, WRITE, denied
 from pnfs.values import (
     NOW,
     Credential,
@@ -56,16 +66,11 @@ from pnfs.values import (
 
 OPEN4_RESULT_LOCKTYPE_POSIX = 4
 OPEN4_RESULT_MAY_NOTIFY_LOCK = 0x20
+OPEN4_RESULT_NO_OPEN_STATEID = 0x10
 """Other flags: PRESERVE_UNLINKED would promise to keep a removed file over a restart."""
 
 _FLAGS = OPEN4_RESULT_LOCKTYPE_POSIX
 _FLAGS_NOTIFY = _FLAGS | OPEN4_RESULT_MAY_NOTIFY_LOCK
-
-OPEN_DELEGATE_NONE = 0
-OPEN_DELEGATE_NONE_EXT = 3
-WND4_NOT_WANTED = 0
-WND4_RESOURCE = 2
-WND4_CANCELLED = 7
 
 DEFAULT_MODE = 0o600
 """Of a new file whose creator names none: it will set one."""
@@ -80,32 +85,20 @@ _NOT_REGULAR = {
 _NO_CHANGES = SetAttributes()
 
 _packResult = struct.Struct(">II16sIQQI").pack
-_packNumber = struct.Struct(">I").pack
-_packWhy = struct.Struct(">II").pack
-_packResource = struct.Struct(">III").pack
-
 
 _tails: dict[int, bytes] = {}
 
 
 def _tail(attrset: int, want: int) -> bytes:
     """
-    The end of the result: C{attrset}, and C{open_delegation4}, which gives a reason
-    only to those who have expressed a want. There are few of them, so each is made
-    once.
+    The end of the result without a delegation: C{attrset} and C{open_delegation4}.
+    There are few of them, so each is made once.
     """
+    want &= WANT_MASK
     key = attrset << 16 | want
     tail = _tails.get(key)
     if tail is None:
-        if not want:
-            why = _packNumber(OPEN_DELEGATE_NONE)
-        elif want == WANT_NO_DELEG:
-            why = _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_NOT_WANTED)
-        elif want == WANT_CANCEL:
-            why = _packWhy(OPEN_DELEGATE_NONE_EXT, WND4_CANCELLED)
-        else:
-            why = _packResource(OPEN_DELEGATE_NONE_EXT, WND4_RESOURCE, 0)
-        tail = _tails[key] = encodeBitmap(attrset) + why
+        tail = _tails[key] = encodeBitmap(attrset) + withoutDelegations(want)
     return tail
 
 
@@ -156,10 +149,13 @@ def open_(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
     if claim == CLAIM_PREVIOUS:
         _reclaim(ctx, args)
         return pos
+    if claim == CLAIM_DELEG_CUR_FH:
+        _openDelegated(ctx, args, ctx.requireFile(), 0, 0)
+        return pos
+    if claim == CLAIM_DELEGATE_CUR:
+        return _openDelegatedName(ctx, args, ctx.requireDirectory(), pos)
+    # No delegation is kept for a client that has restarted (section 10.2.1).
     ctx.requireInode()
-    if claim == CLAIM_DELEGATE_CUR or claim == CLAIM_DELEG_CUR_FH:
-        # The delegation it claims under has never been given.
-        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
     raise NFSError(nfsstat4.NFS4ERR_NOTSUPP)
 
 
@@ -191,12 +187,51 @@ def _reclaim(ctx: CompoundContext, args: OpenArgs) -> None:
         _checkExisting(ctx, args, inode, ctx.export.effective(ctx.credential))
     elif args.access & WRITE and ctx.export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
-    try:
-        _finish(ctx, args, inode, 0, 0, 0, 0)
-    except ShareDenied:
-        raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT) from None
+    file = _stateOf(ctx, inode)
+    if denied(file, args.access, args.deny):
+        if not sharesGiveWay(ctx, file, args.access, args.deny):
+            raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT)
+        file = _stateOf(ctx, inode)
+    delegation = reclaimDelegation(ctx, inode, file, args.reclaims)
+    _answer(ctx, args, inode, file, (0, 0, 0), encodeBitmap(0) + delegation)
     if args.access & WRITE:
         inode.state.reclaimed = True
+
+
+def _openDelegated(
+    ctx: CompoundContext, args: OpenArgs, inode: Inode, atomic: int, change: int
+) -> None:
+    """
+    Tell the server of an open that the client has granted under its delegation, which
+    stays as it is. That is no conflict, not even during grace.
+
+    The delegation may be one that is being recalled: such opens come before its
+    return (RFC 8881, section 10.4.4).
+    """
+    file = inode.state
+    if file is None:
+        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+    held = ctx.server.stateids.find(args.delegation, ctx.client, file, DelegationState)
+    _checkExisting(ctx, args, inode, ctx.export.effective(ctx.credential))
+    if args.access & ~held.access:
+        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+    if args.deny & READ:
+        requireNoDelegations(ctx, inode, True)
+    _answer(ctx, args, inode, file, (atomic, change, change), _tail(0, 0))
+
+
+async def _openDelegatedName(
+    ctx: CompoundContext, args: OpenArgs, directory: Inode, pos: int
+) -> int:
+    """
+    As L{_openDelegated}, of a name in the current directory.
+    """
+    export = ctx.export
+    if not permissions(directory, export.effective(ctx.credential)) & EXECUTE:
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    inode = await findChild(export, directory, args.name)
+    _openDelegated(ctx, args, inode, 1, directory.change)
+    return pos
 
 
 async def _openName(
@@ -244,6 +279,7 @@ async def _createName(
             ) from None
     before = directory.change
     if inode is None:
+        requireNoDelegations(ctx, directory, True)
         new = _newFile(args, changes, directory, credential)
         try:
             inode = await backend.create(directory, name, new)
@@ -252,6 +288,7 @@ async def _createName(
             before = directory.change
         else:
             after = directory.change
+            withdrawDelegations(ctx, directory)
             if changes.size:
                 await ctx.server.data.truncate(export, inode, changes.size)
             _finish(ctx, args, inode, 1, before, after, attrset)
@@ -323,8 +360,10 @@ async def _truncate(ctx: CompoundContext, inode: Inode, credential: Credential) 
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     if denied(inode.state, WRITE) and not sharesGiveWay(ctx, inode.state, WRITE):
         raise ShareDenied()
+    requireNoDelegations(ctx, inode, True)
     requireNoLayouts(ctx, inode, ctx.client, "truncate")
     await ctx.server.data.truncate(ctx.export, inode, 0)
+    withdrawDelegations(ctx, inode)
     await clearSetuid(ctx.export, inode, credential)
 
 
@@ -340,36 +379,103 @@ def _finish(
     """
     Register the open and answer; the file and the open's stateid become current.
     """
-    server = ctx.server
-    export = ctx.export
-    file = inode.state
+    access, deny = args.access, args.deny
+    file = _stateOf(ctx, inode)
+    if file.delegations is not None:
+        requireNoDelegations(ctx, inode, bool(access & WRITE or deny & READ))
+        file = _stateOf(ctx, inode)
+    if denied(file, access, deny):
+        if not sharesGiveWay(ctx, file, access, deny):
+            raise ShareDenied()
+        # Maybe nothing is left of what was known of the file.
+        file = _stateOf(ctx, inode)
+    changes = (atomic, before, after)
+    if ctx.server.delegations is None:
+        _answer(ctx, args, inode, file, changes, _tail(attrset, args.want))
+        return
+    _openDelegating(ctx, args, inode, file, changes, attrset)
+
+
+def _stateOf(ctx: CompoundContext, inode: Inode) -> FileState:
+    """
+    The state of a file that is about to be opened; it is not the inode's yet if it
+    had none.
+    """
+    file: Optional[FileState] = inode.state
     if file is None:
         if not inode.nlink:
             # Removed while we waited, when nobody had it open.
             raise NFSError(nfsstat4.NFS4ERR_STALE)
-        file = FileState(server.filehandles.encode(export, inode), inode, export.base)
+        fh = ctx.server.filehandles.encode(ctx.export, inode)
+        file = FileState(fh, inode, ctx.export.base)
+    return file
+
+
+def _answer(
+    ctx: CompoundContext,
+    args: OpenArgs,
+    inode: Inode,
+    file: FileState,
+    changes: tuple[int, int, int],
+    tail: bytes,
+) -> None:
+    """
+    @param changes: C{change_info4} of the directory.
+    @param tail: C{attrset} and C{open_delegation4}.
+    """
     client = ctx.client
-    try:
-        state = server.opens.open(file, client, args.owner, args.access, args.deny)
-    except ShareDenied:
-        if not sharesGiveWay(ctx, file, args.access, args.deny):
-            raise
-        # Maybe nothing is left of what was known of the file.
-        _finish(ctx, args, inode, atomic, before, after, attrset)
-        return
+    state = ctx.server.opens.open(file, client, args.owner, args.access, args.deny)
     inode.state = file
     stateid = state.stateid
-    ctx.setCurrent(file.fh, inode, export)
+    ctx.setCurrent(file.fh, inode, ctx.export)
     ctx.stateid = stateid
     ctx.out.append(
         _packResult(
             18,
             0,
             stateid,
-            atomic,
-            before,
-            after,
+            *changes,
             _FLAGS if client.backDown else _FLAGS_NOTIFY,
         )
-        + _tail(attrset, args.want)
+        + tail
+    )
+
+
+def _openDelegating(
+    ctx: CompoundContext,
+    args: OpenArgs,
+    inode: Inode,
+    file: FileState,
+    changes: tuple[int, int, int],
+    attrset: int,
+) -> None:
+    """
+    As L{_answer}, with a delegation if the caller may have one.
+    """
+    server = ctx.server
+    access = args.access
+    if access & WRITE:
+        server.delegations.noteWriter(file, ctx.client, ctx.now)
+    want = args.want
+    instead = want & WANT_OPEN_XOR_DELEGATION and ctx.minor >= 2
+    if instead and (args.deny or server.opens.find(file, ctx.client, args.owner)):
+        # The open has to stay, or to be.
+        _answer(ctx, args, inode, file, changes, _tail(attrset, want))
+        return
+    given, delegation = delegate(ctx, inode, file, access, want)
+    tail = encodeBitmap(attrset) + delegation
+    if given is None or not instead or access & ~given.access:
+        _answer(ctx, args, inode, file, changes, tail)
+        return
+    ctx.setCurrent(file.fh, inode, ctx.export)
+    ctx.stateid = given.stateid
+    ctx.out.append(
+        _packResult(
+            18,
+            0,
+            bytes(16),
+            *changes,
+            _FLAGS_NOTIFY | OPEN4_RESULT_NO_OPEN_STATEID,
+        )
+        + tail
     )

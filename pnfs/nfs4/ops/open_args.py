@@ -11,6 +11,16 @@ from typing import Any, Optional
 
 import attrs
 
+from pnfs.nfs4.delegation_types import (
+    OPEN_DELEGATE_NONE_EXT,
+    OPEN_DELEGATE_WRITE_ATTRS_DELEG,
+    WANT_CANCEL,
+    WANT_MASK,
+    WANT_OPEN_XOR_DELEGATION,
+    WANT_PUSH_WHEN_UNCONTENDED,
+    WANT_SIGNAL_WHEN_AVAILABLE,
+    WANT_TIMESTAMPS,
+)
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import NFS4_OPAQUE_LIMIT, NFS4_PATH_LIMIT, fattr4
 from pnfs.xdr.codec import codecFor
@@ -31,11 +41,14 @@ CLAIM_DELEG_CUR_FH = 5
 CLAIM_DELEG_PREV_FH = 6
 
 SHARE_ACCESS_MASK = 0x3
-WANT_MASK = 0xFF00
-WANT_NO_DELEG = 0x0400
-WANT_CANCEL = 0x0500
-_KNOWN_ACCESS_BITS = 0x330000 | WANT_MASK | SHARE_ACCESS_MASK
-"""Also the signal, push, timestamp and exclusive-or bits: hints that we need not follow."""
+_WANTS = (
+    WANT_MASK
+    | WANT_SIGNAL_WHEN_AVAILABLE
+    | WANT_PUSH_WHEN_UNCONTENDED
+    | WANT_TIMESTAMPS
+    | WANT_OPEN_XOR_DELEGATION
+)
+_KNOWN_ACCESS_BITS = _WANTS | SHARE_ACCESS_MASK
 
 _head = struct.Struct(">IIIQI").unpack_from
 _two = struct.Struct(">II").unpack_from
@@ -54,12 +67,14 @@ class OpenArgs:
     What an OPEN asks for.
 
     @ivar access: READ and WRITE bits; deny: likewise; want: what delegation is
-        wanted (OPEN4_SHARE_ACCESS_WANT_*).
+        wanted, and how (OPEN4_SHARE_ACCESS_WANT_*).
     @ivar owner: the open owner. Its clientid means nothing beside a session's.
     @ivar create: NOCREATE, or the C{createmode4}.
     @ivar createattrs: attributes for a new file, as on the wire.
     @ivar verifier: of an exclusive create.
-    @ivar claim: the C{open_claim_type4}; name: of CLAIM_NULL.
+    @ivar claim: the C{open_claim_type4}; name: of CLAIM_NULL and CLAIM_DELEGATE_CUR.
+    @ivar delegation: the stateid of CLAIM_DELEGATE_CUR and CLAIM_DELEG_CUR_FH.
+    @ivar reclaims: the C{open_delegation_type4} of CLAIM_PREVIOUS.
     """
 
     access: int
@@ -71,6 +86,8 @@ class OpenArgs:
     verifier: bytes
     claim: int
     name: bytes = b""
+    delegation: bytes = b""
+    reclaims: int = 0
 
 
 def _opaque(buf: Any, pos: int, limit: int) -> tuple[bytes, int]:
@@ -125,16 +142,24 @@ def decodeOpen(buf: Any, pos: int) -> tuple[OpenArgs, int]:
         pos += 4
     elif how:
         raise XDRError("opentype4")
-    name = b""
+    name = delegation = b""
+    reclaims = 0
     if claim == CLAIM_NULL:
         name, pos = _opaque(buf, pos, NFS4_PATH_LIMIT)
     elif claim == CLAIM_PREVIOUS:
+        (reclaims,) = _one(buf, pos)
         pos += 4
+        if reclaims > OPEN_DELEGATE_WRITE_ATTRS_DELEG:
+            raise XDRError("open_delegation_type4")
+        if reclaims == OPEN_DELEGATE_NONE_EXT:
+            raise NFSError(nfsstat4.NFS4ERR_INVAL)
     elif claim == CLAIM_DELEGATE_CUR:
-        _, pos = _opaque(buf, pos + 16, NFS4_PATH_LIMIT)
+        delegation = bytes(buf[pos : pos + 16])
+        name, pos = _opaque(buf, pos + 16, NFS4_PATH_LIMIT)
     elif claim == CLAIM_DELEGATE_PREV:
         _, pos = _opaque(buf, pos, NFS4_PATH_LIMIT)
     elif claim == CLAIM_DELEG_CUR_FH:
+        delegation = bytes(buf[pos : pos + 16])
         pos += 16
     elif claim > CLAIM_DELEG_PREV_FH:
         raise XDRError("open_claim_type4")
@@ -151,13 +176,15 @@ def decodeOpen(buf: Any, pos: int) -> tuple[OpenArgs, int]:
         OpenArgs(
             access & SHARE_ACCESS_MASK,
             deny,
-            access & WANT_MASK,
+            access & _WANTS,
             owner,
             create,
             createattrs,
             verifier,
             claim,
             name,
+            delegation,
+            reclaims,
         ),
         pos,
     )

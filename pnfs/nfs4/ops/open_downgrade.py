@@ -8,10 +8,11 @@ from __future__ import annotations
 import attrs
 
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.delegation_types import WANT_MASK
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import requireState
 from pnfs.nfs4.ops.errorlists import errorsOf
-from pnfs.nfs4.ops.open_args import SHARE_ACCESS_MASK, WANT_MASK
+from pnfs.nfs4.ops.open_args import SHARE_ACCESS_MASK
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import seqid4, stateid4, uint32_t
 from pnfs.state.opens import WRITE, OpenState

@@ -11,13 +11,20 @@ from __future__ import annotations
 import struct
 from typing import Any, Optional
 
+import attrs
 from twisted.internet.defer import Deferred, DeferredList
 
 from pnfs.backends.errors import BackendError
 from pnfs.namespace.access import READ, permissions
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.fattr import FATTR4_RDATTR_ERROR
-from pnfs.nfs4.fattr_plan import Plan, entryPlanFor, refreshWritten, statistics
+from pnfs.nfs4.fattr_plan import (
+    Plan,
+    entryPlanFor,
+    heldAttributes,
+    refreshWritten,
+    statistics,
+)
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.admission import seen, visible
 from pnfs.nfs4.ops.errorlists import errorsOf
@@ -86,6 +93,7 @@ async def readdir(ctx: CompoundContext, buf: Any, pos: int) -> int:
         )
         if plan.fromData:
             await _refreshWritten(ctx, entries)
+            entries = await _askHolders(ctx, entries)
         if export.mounts:
             full = page.addCrossing(entries, bitmap)
         else:
@@ -118,6 +126,39 @@ async def _refreshWritten(ctx: CompoundContext, entries: Any) -> None:
             for inode in written
         ]
         await DeferredList(running, fireOnOneErrback=True, consumeErrors=True)
+
+
+async def _askHolders(ctx: CompoundContext, entries: Any) -> Any:
+    """
+    Ask those who hold write delegations, all at once.
+
+    @return: the entries, with what was said. Where nothing was said in time it is
+        what is known; the delegation is being recalled.
+    """
+    asked = [
+        index
+        for index, entry in enumerate(entries)
+        if entry.inode is not None
+        and entry.inode.state is not None
+        and entry.inode.state.writer is not None
+    ]
+    if not asked:
+        return entries
+    server, client = ctx.server, ctx.client
+    entries = list(entries)
+    results = await DeferredList(
+        [
+            Deferred.fromCoroutine(heldAttributes(server, entries[index].inode, client))
+            for index in asked
+        ],
+        consumeErrors=True,
+    )
+    for index, (done, result) in zip(asked, results):
+        if done:
+            entries[index] = attrs.evolve(entries[index], inode=result)
+        else:
+            result.trap(BackendError)  # type: ignore[attr-defined]
+    return entries
 
 
 class _Page:

@@ -3,9 +3,9 @@
 What REMOVE, and RENAME over a name, do about the file behind the name.
 
 Order matters, since a crash may come between any two steps: first the clients'
-layouts are recalled, then the data files are put into the durable queue, then the
-name goes. If the name stays after all, the queue forgets them. A file that is open
-stays reachable by its handle, and its data files stay, until the last state on it
+layouts and delegations are recalled, then the data files are put into the durable queue, then the
+name goes. If the name stays after all, the queue forgets them. A file that is open,
+or delegated to the one who removes it, stays reachable by its handle, and its data files stay, until the last state on it
 has gone (L{pnfs.nfs4.ops.unlinked}).
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Optional
 import attrs
 
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.ops.conflicts import requireNoLayouts
+from pnfs.nfs4.ops.conflicts import requireNoDelegations, requireNoLayouts
 from pnfs.nfs4.ops.unlinked import settleFile
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.values import FileType, Inode, Placement, Removed
@@ -26,7 +26,7 @@ _REG = FileType.REG
 
 def _isOpen(inode: Inode) -> bool:
     state = inode.state
-    return state is not None and bool(state.opens)
+    return state is not None and bool(state.opens or state.delegations)
 
 
 @attrs.define(eq=False)
@@ -51,6 +51,7 @@ class Removal:
 
         @raise NFSError: DELAY: it has to be done anew.
         """
+        requireNoDelegations(ctx, self.inode, True)
         if self.placement is None:
             return
         requireNoLayouts(ctx, self.inode, ctx.client, "remove")
@@ -83,9 +84,12 @@ class Removal:
             state.placement = placement
             return
         if state is not None:
-            # The caller's own layouts were not recalled: with the file they end.
+            # The caller's own layouts were not recalled, nor its delegation of a
+            # directory: with the object they end.
             for layout in list(state.layouts.values()):
                 server.layouts.drop(layout)
+            for delegation in list((state.delegations or {}).values()):
+                server.delegations.drop(delegation)
             await settleFile(server, state)
         if self.keep:
             # Closed by everybody while the backend was at work.
@@ -100,8 +104,10 @@ async def prepareRemoval(ctx: CompoundContext, export: Any, inode: Inode) -> Rem
     """
     Make a name ready to go: nothing if that is not the last name of a file.
 
-    @raise NFSError: DELAY while other clients' layouts are being recalled.
+    @raise NFSError: DELAY while other clients' layouts or delegations are being
+        recalled.
     """
+    requireNoDelegations(ctx, inode, True)
     if inode.ftype != _REG or inode.nlink > 1:
         return Removal(inode)
     state = inode.state

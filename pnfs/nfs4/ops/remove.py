@@ -10,6 +10,7 @@ from typing import Any
 from pnfs.namespace.access import mayDelete
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.conflicts import requireNoDelegations, withdrawDelegations
 from pnfs.nfs4.ops.directories import (
     changeInfo,
     decodeName,
@@ -45,6 +46,7 @@ async def remove(ctx: CompoundContext, buf: Any, pos: int) -> int:
     requireWritable(export, directory, credential)
     if not mayDelete(directory, child, credential):
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    requireNoDelegations(ctx, directory, True)
     removal = await prepareRemoval(ctx, export, child)
     removed = None
     try:
@@ -53,11 +55,13 @@ async def remove(ctx: CompoundContext, buf: Any, pos: int) -> int:
             # Somebody has put another object there while we waited.
             raise NFSError(nfsstat4.NFS4ERR_DELAY)
         removal.checkAgain(ctx)
+        requireNoDelegations(ctx, directory, True)
         before = directory.change
         removed = await backend.remove(directory, name, removal.keep)
     finally:
         if removed is None:
             await removal.abandon(export)
+    withdrawDelegations(ctx, directory)
     after = directory.change
     await removal.finish(ctx, export, removed)
     ctx.out.append(_OK + changeInfo(before, after))

@@ -12,6 +12,7 @@ from pnfs.namespace.access import WRITE, checkAccess, mayDelete
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.conflicts import requireNoDelegations, withdrawDelegations
 from pnfs.nfs4.ops.directories import (
     changeInfo,
     decodeName,
@@ -81,6 +82,9 @@ async def rename(ctx: CompoundContext, buf: Any, pos: int) -> int:
     except NoSuchName:
         victim = None
     _requirePermission(source, target, inode, victim, credential)
+    moved = (inode, source, target)
+    for each in moved:
+        requireNoDelegations(ctx, each, True)
     removal = Removal(inode)
     if victim is not None and victim is not inode:
         _requireSameKind(inode, victim)
@@ -96,12 +100,16 @@ async def rename(ctx: CompoundContext, buf: Any, pos: int) -> int:
                 # Somebody has put another object there while we waited.
                 raise NFSError(nfsstat4.NFS4ERR_DELAY)
         removal.checkAgain(ctx)
+        for each in moved:
+            requireNoDelegations(ctx, each, True)
         before = (source.change, target.change)
         removed = await backend.rename(source, oldname, target, newname, removal.keep)
         done = True
     finally:
         if not done:
             await removal.abandon(export)
+    for each in moved:
+        withdrawDelegations(ctx, each)
     after = (source.change, target.change)
     await removal.finish(ctx, export, removed)
     ctx.out.append(

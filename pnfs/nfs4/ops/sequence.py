@@ -106,7 +106,11 @@ def sequence(ctx: CompoundContext, buf: Any, pos: int) -> int:
     ctx.session = session
     ctx.slot = slot
     ctx.client = client
-    if client.revoked or client.adminRevoked or (client.backDown and client.layouts):
+    if (
+        client.revoked
+        or client.adminRevoked
+        or (client.backDown and (client.layouts or client.delegations))
+    ):
         flags = session.statusFlags()
     else:
         flags = 0

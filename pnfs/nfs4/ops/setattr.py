@@ -11,18 +11,22 @@ import attrs
 
 from pnfs.backends.errors import BackendError
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.fattr import FATTR4_SIZE
-from pnfs.nfs4.fattr_set import decodeSettable, permitted
+from pnfs.nfs4.fattr import DELEGATED_TIMES, FATTR4_SIZE, FATTR4_TIME_DELEG_MODIFY
+from pnfs.nfs4.fattr_set import decodeDelegatedTimes, decodeSettable, permitted
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.conflicts import (
     requireIOPermission,
     requireIOState,
+    requireNoDelegations,
     requireNoLayouts,
+    requireState,
+    withdrawDelegations,
 )
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4, statusOf
 from pnfs.nfs4.types import encodeBitmap, fattr4, stateid4
-from pnfs.state.errors import StateError
+from pnfs.state.delegations import DelegationState
+from pnfs.state.errors import OpenMode, StateError
 from pnfs.state.opens import WRITE
 from pnfs.values import NOW, FileType, Inode, SetAttributes
 from pnfs.xdr.codec import codecFor
@@ -81,14 +85,24 @@ async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> N
     """
     inode = ctx.requireInode()
     export = ctx.export
-    changes, mask = decodeSettable(args.obj_attributes, None, export)
+    changes, mask = _NOTHING, 0
+    if ctx.minor >= 2:
+        changes, mask = decodeDelegatedTimes(
+            args.obj_attributes, inode, ctx.server.wallTime()
+        )
+    if mask:
+        _requireDelegatedTimes(ctx, inode, args.stateid, mask)
+    else:
+        changes, mask = decodeSettable(args.obj_attributes, None, export)
     if export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
     if changes.size is not None:
         _requireTruncatable(ctx, inode, args.stateid)
     if changes.mode is not None and inode.ftype == FileType.LNK:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
-    changes = permitted(inode, changes, export.effective(ctx.credential))
+    if not mask & DELEGATED_TIMES:
+        changes = permitted(inode, changes, export.effective(ctx.credential))
+    requireNoDelegations(ctx, inode, True)
     if changes.size is not None:
         requireNoLayouts(ctx, inode, ctx.client, "truncate")
         await ctx.server.data.truncate(export, inode, changes.size)
@@ -105,6 +119,26 @@ async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> N
             await ctx.server.data.applyOwner(export, inode)
         if inode.hasPlacement and changes.mtime not in (None, NOW):
             await ctx.server.data.applyTimes(export, inode)
+    done[0] = mask
+    withdrawDelegations(ctx, inode)
+
+
+def _requireDelegatedTimes(
+    ctx: CompoundContext, inode: Inode, stateid: bytes, mask: int
+) -> None:
+    """
+    Only who holds a delegation that keeps the times may tell them; whoever's they
+    are, permissions were checked when it was given (RFC 9754, section 5).
+
+    @raise NFSError: BAD_STATEID.
+    @raise OpenMode: its holder may not write.
+    @raise StateError: see L{requireState}.
+    """
+    held = requireState(ctx, inode, stateid, DelegationState)
+    if not held.timestamps:
+        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
+    if mask >> FATTR4_TIME_DELEG_MODIFY & 1 and not held.writes:
+        raise OpenMode()
 
 
 def _requireTruncatable(ctx: CompoundContext, inode: Inode, stateid: bytes) -> None:

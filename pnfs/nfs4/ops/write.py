@@ -14,6 +14,7 @@ from pnfs.nfs4.ops.conflicts import (
     clearSetuid,
     requireIOPermission,
     requireIOState,
+    withdrawDelegations,
 )
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.read import MAX_OFFSET
@@ -50,12 +51,14 @@ async def write(ctx: CompoundContext, buf: Any, pos: int) -> int:
     inode = ctx.requireFile()
     if offset > MAX_OFFSET or length > MAX_OFFSET - offset:
         raise NFSError(nfsstat4.NFS4ERR_FBIG)
-    requireIOState(ctx, inode, stateid, WRITE)
+    state = requireIOState(ctx, inode, stateid, WRITE)
     if export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
     credential = requireIOPermission(ctx, inode, WRITE)
     data = memoryview(buf)[pos:end]
     result = await ctx.server.data.write(export, inode, offset, data, stable)
+    if state is None:
+        withdrawDelegations(ctx, inode)
     ctx.server.writeBytes += result.count
     if inode.mode & 0o6000 and length:
         await clearSetuid(export, inode, credential)

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pnfs.namespace.access import READ, STICKY, WRITE, permissions
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.ops.conflicts import requireNoDelegations
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import NFS4_PATH_LIMIT
 from pnfs.values import FileType, Inode
@@ -49,7 +50,8 @@ def requireChangeable(ctx: CompoundContext) -> Inode:
     """
     The current object, whose attributes the caller may change.
 
-    @raise NFSError: NOFILEHANDLE, NOTSUPP, ROFS, ACCESS, PERM.
+    @raise NFSError: NOFILEHANDLE, NOTSUPP, ROFS, ACCESS, PERM; DELAY: another
+        client holds a delegation.
     """
     inode = ctx.requireInode()
     export = ctx.export
@@ -66,4 +68,5 @@ def requireChangeable(ctx: CompoundContext) -> Inode:
         and credential.uid not in (0, inode.uid)
     ):
         raise NFSError(nfsstat4.NFS4ERR_PERM)
+    requireNoDelegations(ctx, inode, True)
     return inode
