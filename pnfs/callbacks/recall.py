@@ -26,134 +26,34 @@ LAYOUTRETURN (starves whoever has asked for the recall).
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Optional
+from typing import Any, Iterable, Optional
 
-from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pnfs.backends.errors import BackendError, NoSuchObject
-from pnfs.callbacks.channel import CallbackFailed, NoBackChannel
-from pnfs.callbacks.ops import cbLayoutRecallFile
+from pnfs.callbacks.holder import Holder, Send, sendOver
+from pnfs.callbacks.pacing import RecallQueues, Turns
 from pnfs.interfaces import IRecaller
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.ops.unlinked import settleFile
-from pnfs.nfs4.status import nfsstat4
 from pnfs.rpc.coroutines import drive
 from pnfs.state.files import FileState
 from pnfs.state.layouts import LayoutState
-from pnfs.values import NFS4_UINT64_MAX, IOMode
 
 DATA_SERVER_LOST = "data server lost"
 """A reason: clients shall not try to flush to the old data server."""
 
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 1.0
 FENCE_DELAY = 1.0
 HOLD_AT_LEAST = 0.25
 HOLD_AT_MOST = 15.0
 HOLD_AFTER_RETRY = 0.1
-"""Seconds: between CB_LAYOUTRECALLs, between attempts to fence, of holding."""
+"""Seconds: between attempts to fence, of holding."""
 
 _log = Logger()
-
-Send = Callable[[LayoutState, bool, bytes], "Deferred[int]"]
-"""
-Sends one CB_LAYOUTRECALL of a whole file, in any iomode: the layout,
-C{clora_changed}, stateid. Fires with the C{nfsstat4} of the answer; fails if none
-has come.
-"""
-
-
-def sendOver(server: ServerContext) -> Send:
-    """
-    A L{Send} over the back channels of a server's clients.
-    """
-
-    def send(layout: LayoutState, changed: bool, stateid: bytes) -> Deferred[int]:
-        if server.channels is None:
-            return fail(NoBackChannel())
-        op = cbLayoutRecallFile(
-            layout.layoutType,
-            IOMode.ANY,
-            changed,
-            layout.file.fh,
-            0,
-            NFS4_UINT64_MAX,
-            stateid,
-        )
-        channel = server.channels.channelOf(layout.client)
-        return channel.call(op, referring=layout)  # type: ignore[no-any-return]
-
-    return send
-
-
-class _Holder:
-    """
-    One layout being recalled.
-
-    @ivar stateid: what the recall says: the seqid is counted up once.
-    @ivar expected: the client has promised LAYOUTRETURN.
-    """
-
-    def __init__(self, recall: FileRecall, layout: LayoutState) -> None:
-        self._recall = recall
-        self._recaller = recall.recaller
-        self.layout = layout
-        self.stateid = layout.advance()
-        self.expected = False
-        self._delay = FIRST_DELAY
-        self._stopped = False
-        self._again: Optional[IDelayedCall] = None
-        clock = self._recaller.clock
-        self._deadline = clock.callLater(self._recaller.deadlineSeconds, self._late)
-
-    def send(self) -> None:
-        """
-        Tell the client.
-        """
-        self._again = None
-        sent = self._recaller.send(
-            self.layout, self._recall.reason == DATA_SERVER_LOST, self.stateid
-        )
-        sent.addCallbacks(self._answered, self._unanswered)
-
-    def _answered(self, status: int) -> None:
-        if self._stopped:
-            return
-        if status == nfsstat4.NFS4_OK:
-            self.expected = True
-        elif status == nfsstat4.NFS4ERR_NOMATCHING_LAYOUT:
-            self._recall.forgotten(self.layout)
-        else:
-            if status == nfsstat4.NFS4ERR_OLD_STATEID:
-                # The client has returned a part meanwhile.
-                self.stateid = self.layout.advance()
-            self._later()
-
-    def _unanswered(self, failure: Failure) -> None:
-        if not isinstance(failure.value, CallbackFailed):
-            _log.failure("CB_LAYOUTRECALL failed", failure)
-        if not self._stopped:
-            self._later()
-
-    def _later(self) -> None:
-        self._again = self._recaller.clock.callLater(self._delay, self.send)
-        self._delay = min(LONGEST_DELAY, 2 * self._delay)
-
-    def _late(self) -> None:
-        self._recall.revoke(self.layout)
-
-    def stop(self) -> None:
-        """
-        It is settled; nothing more is sent.
-        """
-        self._stopped = True
-        for timer in (self._again, self._deadline):
-            if timer is not None and timer.active():
-                timer.cancel()
 
 
 class FileRecall:
@@ -170,7 +70,7 @@ class FileRecall:
         self.reason = reason
         self.fence = False
         self.refresh = False
-        self._holders: dict[LayoutState, _Holder] = {}
+        self._holders: dict[LayoutState, Holder] = {}
         self._waiters: list[Deferred[None]] = []
         self._asked = False
         self._settling = False
@@ -179,6 +79,13 @@ class FileRecall:
         self._paused: Optional[IDelayedCall] = None
         file.recall = self
         recaller.active.add(self)
+
+    @property
+    def changed(self) -> bool:
+        """
+        Clients shall not try to flush to where the bytes were.
+        """
+        return self.reason == DATA_SERVER_LOST
 
     @property
     def holding(self) -> bool:
@@ -203,7 +110,7 @@ class FileRecall:
             self._started = self.recaller.clock.seconds()
         waiter: Deferred[None] = Deferred()
         self._waiters.append(waiter)
-        holders = [_Holder(self, layout) for layout in new]
+        holders = [Holder(self, layout) for layout in new]
         for holder in holders:
             self._holders[holder.layout] = holder
         for holder in holders:
@@ -359,6 +266,8 @@ class LayoutRecaller:
 
     @ivar deadlineSeconds: how long a client may take to return a layout.
     @ivar active: the L{FileRecall}s under way.
+    @ivar queues: what is to be sent; turns: what is to be done when many have to be
+        recalled.
     @ivar counts: layouts recalled so far by how that ended.
     """
 
@@ -380,6 +289,8 @@ class LayoutRecaller:
         self.deadlineSeconds = (
             2 * server.leaseSeconds if deadlineSeconds is None else deadlineSeconds
         )
+        self.queues = RecallQueues(self.clock)
+        self.turns = Turns(self.clock)
         self.counts = {"returned": 0, "forgotten": 0, "revoked": 0}
         self._freeing: dict[LayoutState, IDelayedCall] = {}
 
@@ -414,7 +325,7 @@ class LayoutRecaller:
         self, uuid: bytes, reason: str = DATA_SERVER_LOST
     ) -> Deferred[Any]:
         """
-        Recall every layout that names a data server.
+        Recall every layout that names a data server, bit by bit.
 
         @return: fires when none is left.
         """
@@ -422,8 +333,16 @@ class LayoutRecaller:
             id(held.file): held.file for held in self.server.layouts.onServer(uuid)
         }
         return DeferredList(
-            [self.recallLayouts(file, reason) for file in files.values()]
+            [self._recallLater(file, reason) for file in files.values()]
         )
+
+    def _recallLater(self, file: FileState, reason: str) -> Deferred[None]:
+        """
+        As C{recallLayouts}, when it is this file's turn.
+        """
+        done: Deferred[None] = Deferred()
+        self.turns.add(lambda: self.recallLayouts(file, reason).chainDeferred(done))
+        return done
 
     def clientGone(self, client: Any) -> None:
         """
@@ -445,7 +364,7 @@ class LayoutRecaller:
         layouts.dropClient(client)
         for file in files:
             if file.recall is not None:
-                file.recall.check()
+                self.turns.add(file.recall.check)
             else:
                 self.settle(file)
 
@@ -476,6 +395,7 @@ class LayoutRecaller:
         for timer in self._freeing.values():
             timer.cancel()
         self._freeing.clear()
+        self.turns.stop()
         for recall in self.active:
             recall.stop()
         self.active.clear()
