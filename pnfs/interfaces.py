@@ -14,6 +14,7 @@ from typing import Any, Collection, Mapping, Optional, Sequence
 from zope.interface import Attribute, Interface
 
 from pnfs.values import (
+    CopySource,
     DataServer,
     DirectoryEntry,
     FSStatistics,
@@ -477,6 +478,21 @@ class IDataServerBackend(Interface):
         @return: those that make a difference here.
         """
 
+    async def copy(
+        name: bytes, offset: int, source: CopySource, sourceOffset: int, count: int
+    ) -> WriteResult:
+        """
+        Make C{count} bytes of an object equal to those of another. What lies behind
+        the end of the source counts as zeros; holes stay holes where that is cheap.
+        It may end early, so that progress is seen and it can be stopped: the caller
+        goes on after C{count} of the result, which is 0 only if nothing was asked
+        for.
+
+        @raise InvalidArgument: the ranges overlap in one object.
+        @raise Unsupported: the source lies elsewhere, and cannot be fetched.
+        @raise PartnerFailed: the data server that has it does not give it.
+        """
+
     async def list(after: bytes, limit: int) -> Sequence[bytes]:
         """
         Up to C{limit} object names greater than C{after}, in order.
@@ -574,6 +590,21 @@ class IFileData(Interface):
         """
         As L{IDataServerBackend.advise}: what makes a difference on all data servers
         of the file.
+        """
+
+    async def copy(
+        export: Any,
+        inode: Inode,
+        offset: int,
+        sourceExport: Any,
+        source: Inode,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        Make a range of a file equal to one of another file, which ends before that
+        file does. The data servers do it among themselves. It may end early, at a
+        place from which on the caller goes on; verifier and size as for L{write}.
         """
 
     async def applyOwner(export: Any, inode: Inode) -> None:

@@ -545,3 +545,20 @@ class ObjectAttributes:
     gid: int
     mode: int
     epoch: int
+
+
+@attrs.frozen
+class CopySource:
+    """
+    What a data server shall copy from.
+
+    @ivar name: the object.
+    @ivar uuid: the data server that has it; empty: the one that copies.
+    @ivar addresses: (numeric host, port) pairs where that one may be reached.
+    @ivar handle: a capability filehandle that may read it there.
+    """
+
+    name: bytes
+    uuid: bytes = b""
+    addresses: tuple[tuple[str, int], ...] = ()
+    handle: bytes = b""

@@ -138,6 +138,12 @@ class Unreachable(BackendError):
     """
 
 
+class PartnerFailed(BackendError):
+    """
+    The data server to copy from does not answer whoever copies, or refuses.
+    """
+
+
 class Unsupported(BackendError):
     """
     This backend cannot do that.

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Optional, Sequence
 
 import attrs
 
+from pnfs.nfs4.copy_types import write_response4
 from pnfs.nfs4.types import (
     bitmap4,
     bool_t,
@@ -46,6 +47,7 @@ OP_CB_RECALLABLE_OBJ_AVAIL = 9
 OP_CB_SEQUENCE = 11
 OP_CB_NOTIFY_LOCK = 13
 OP_CB_NOTIFY_DEVICEID = 14
+OP_CB_OFFLOAD = 15
 
 LAYOUTRECALL4_FILE = 1
 LAYOUTRECALL4_FSID = 2
@@ -256,6 +258,22 @@ class notify_deviceid_change4:
     ndc_immediate: bool_t
 
 
+@attrs.define
+class CB_OFFLOAD4args:
+    """
+    A copy has ended (RFC 7862, section 16.1).
+
+    @ivar coa_offload_info: by status: what has been written, or with an error how
+        many bytes have.
+    """
+
+    coa_fh: nfs_fh4
+    coa_stateid: stateid4
+    coa_offload_info: Annotated[
+        tuple[int, Any], Union({0: write_response4}, default=length4)
+    ]
+
+
 def _op(number: int, value: Any) -> bytes:
     return number.to_bytes(4, "big") + codecFor(type(value)).encode(value)
 
@@ -408,6 +426,18 @@ def cbNotifyLock(fh: bytes, clientid: int, owner: bytes) -> bytes:
     return _op(
         OP_CB_NOTIFY_LOCK, CB_NOTIFY_LOCK4args(fh, state_owner4(clientid, owner))
     )
+
+
+def cbOffload(
+    fh: bytes, stateid: bytes, status: int, count: int, committed: int, verifier: bytes
+) -> bytes:
+    """
+    CB_OFFLOAD.
+
+    @param fh: of the destination.
+    """
+    info = count if status else write_response4([], count, committed, verifier)
+    return _op(OP_CB_OFFLOAD, CB_OFFLOAD4args(fh, stateid, (status, info)))
 
 
 def cbNotifyDeviceid(

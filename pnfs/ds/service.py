@@ -9,15 +9,22 @@ from typing import Any, Callable, Sequence
 
 from twisted.logger import Logger
 
+from pnfs.backends.ds.partners import Partners
 from pnfs.config import DSConfig
 from pnfs.metrics import Latency, NFSCollector
 from pnfs.namespace.filehandles import CapabilityCodec
 from pnfs.nfs3.dataserver import DataServer3
 from pnfs.nfs3.server import dataServerProcedures
-from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_DS
+from pnfs.nfs4.client import (
+    EXCHGID4_FLAG_USE_NON_PNFS,
+    EXCHGID4_FLAG_USE_PNFS_DS,
+    SessionClient,
+)
 from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.optable import dsTables
+from pnfs.rpc.auth import encodeAuthSys
+from pnfs.rpc.client import RPCClient
 from pnfs.rpc.program import Program
 from pnfs.server import NFSService
 from pnfs.state.clients import ClientTable
@@ -30,6 +37,12 @@ A client takes its metadata server's lease for that of the data server, and neve
 asks for ours: so ours is longer than any of those.
 """
 
+
+PARTNER_SECONDS = 3.0
+"""
+How long another data server may take to answer when something is copied from it:
+the metadata server waits a little longer for us.
+"""
 
 _log = Logger()
 
@@ -61,6 +74,7 @@ class DataServerService(NFSService):
         self._backend = backend
         self._entropy = entropy
         self._wallTime = wallTime
+        self._partners: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
         """
@@ -87,6 +101,7 @@ class DataServerService(NFSService):
             latency=Latency(),
         )
         server.clients.listeners.append(server.sessions.dropClient)
+        self._partners = server.partners = Partners(backend, self._partner)
         self.context = server
         self.sweepLeases(server.clients)
         io = self._config.limits.io
@@ -105,8 +120,28 @@ class DataServerService(NFSService):
             [NFSCollector(server, lambda: self.rpc.counters)],
         )
 
+    def _partner(self, address: tuple[str, int]) -> SessionClient:
+        """
+        The means to read from another data server.
+        """
+        return SessionClient(
+            RPCClient(self.reactor, *address, connectTimeout=PARTNER_SECONDS / 2),
+            self.clock,
+            b"pnfs-ds " + self._backend.uuid.hex().encode("ascii"),
+            self._entropy(8),
+            encodeAuthSys(0, 0, (), b"pnfs-ds"),
+            minor=2,
+            flags=EXCHGID4_FLAG_USE_NON_PNFS,
+            slots=32,
+            ioBytes=self._config.limits.io,
+            callTimeout=PARTNER_SECONDS,
+            deadline=PARTNER_SECONDS,
+        )
+
     async def finish(self) -> None:
         """
         See L{NFSService.finish}.
         """
+        if self._partners is not None:
+            await self._partners.stop()
         await self._backend.stop()

@@ -28,3 +28,36 @@ def split(
         stop = min(end, (number + 1) * unit)
         yield number % columns, offset, stop - offset
         offset = stop
+
+
+def pairs(
+    sourceOffset: int,
+    source: tuple[int, int],
+    offset: int,
+    destination: tuple[int, int],
+    length: int,
+) -> Iterator[tuple[int, int, int, int]]:
+    """
+    The pieces of a range that is copied between files striped differently, in order:
+    none of them crosses a column of either.
+
+    @param source: stripe unit and number of columns; C{destination} likewise.
+    @return: (column of the source, column of the destination, position in the
+        range, length) of each.
+    """
+    done = 0
+    while done < length:
+        sourceColumn, left = _place(sourceOffset + done, *source)
+        column, room = _place(offset + done, *destination)
+        step = min(length - done, left or length, room or length)
+        yield sourceColumn, column, done, step
+        done += step
+
+
+def _place(offset: int, unit: int, columns: int) -> tuple[int, int]:
+    """
+    The column of a byte, and how many more follow there; 0: all that do.
+    """
+    if columns == 1:
+        return 0, 0
+    return offset // unit % columns, unit - offset % unit

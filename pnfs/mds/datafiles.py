@@ -26,11 +26,13 @@ from pnfs.backends.errors import (
 from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import split
+from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.holes import SparseFiles
 from pnfs.mds.placing import Placing
 from pnfs.mds.removals import Removals
 from pnfs.mds.turns import Turns
+from pnfs.mds.writing import writer, written
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
 from pnfs.values import (
     Inode,
@@ -70,6 +72,7 @@ class DataFiles(SparseFiles):
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self._ragged: set[tuple[int, bytes]] = set()
         self._minted: dict[tuple[Any, ...], bytes] = {}
+        self._copying = Copying(servers, self.mint, self._readColumn)
         self.removals = Removals(servers.on, clock)
 
     # -- handles -----------------------------------------------------------------
@@ -345,7 +348,7 @@ class DataFiles(SparseFiles):
             part = data[start - offset : start - offset + length]
             for uuid in placement.columns[column]:
                 writes.append(
-                    self._servers.onFile(uuid, _writer(name, start, part, stable))
+                    self._servers.onFile(uuid, writer(name, start, part, stable))
                 )
         # The verifier of the whole must be that which COMMIT will tell.
         heard = {uuid for column, _, _ in ranges for uuid in placement.columns[column]}
@@ -355,58 +358,28 @@ class DataFiles(SparseFiles):
                     self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
                 )
         outcomes = await gatherOutcomes(writes)
-        done, committed, told = self._written(placement, ranges, outcomes)
-        end = offset + done
-        grows = done and end > inode.size
-        if grows and len(placement.columns) > 1:
-            self._ragged.add((export.id, inode.handle))
+        done, committed, told = written(placement, ranges, outcomes)
         if done:
-            await export.backend.storeDataAttributes(
-                inode,
-                max(inode.size, end),
-                inode.used + (end - inode.size if grows else 0),
-                self._wallTime(),
-                None,
-            )
+            await self._grown(export, inode, placement, offset, done)
         return WriteResult(done, committed, self._combined(placement, told))
 
-    def _written(
-        self,
-        placement: Placement,
-        ranges: Sequence[tuple[int, int, int]],
-        outcomes: Sequence[Any],
-    ) -> tuple[int, int, dict[bytes, bytes]]:
+    async def _grown(
+        self, export: Any, inode: Inode, placement: Placement, offset: int, done: int
+    ) -> None:
         """
-        How far everything is written from the start on, how durably, and the
-        verifiers it was written under.
-
-        @raise BackendError: not even the first byte is.
+        Bytes have been written: bring size and times of the file up to date.
         """
-        done = 0
-        committed = int(Stable.FILE_SYNC)
-        told: dict[bytes, bytes] = {}
-        index = 0
-        whole = True
-        for column, _, length in ranges:
-            mirrors = placement.columns[column]
-            some = outcomes[index : index + len(mirrors)]
-            index += len(mirrors)
-            failures = [o for o in some if isinstance(o, Exception)]
-            for failure in failures:
-                if not done or not isinstance(failure, BackendError):
-                    raise failure
-            if failures or not whole:
-                break
-            for uuid, result in zip(mirrors, some):
-                committed = min(committed, result.committed)
-                before = told.setdefault(uuid, result.verifier)
-                if before != result.verifier:
-                    # It restarted in between: this must equal nothing later.
-                    told[uuid] = before + result.verifier
-            count = min(result.count for result in some)
-            done += count
-            whole = count == length
-        return done, committed, told
+        end = offset + done
+        grows = end > inode.size
+        if grows and len(placement.columns) > 1:
+            self._ragged.add((export.id, inode.handle))
+        await export.backend.storeDataAttributes(
+            inode,
+            max(inode.size, end),
+            inode.used + (end - inode.size if grows else 0),
+            self._wallTime(),
+            None,
+        )
 
     def _verifierOf(self, uuid: bytes) -> bytes:
         return self._servers.byUUID(uuid).backend.verifier  # type: ignore[no-any-return]
@@ -441,6 +414,50 @@ class DataFiles(SparseFiles):
             await self.refresh(export, inode)
         return self._combined(placement, dict(zip(uuids, verifiers)))
 
+    # -- copying -------------------------------------------------------------------
+
+    async def copy(
+        self,
+        export: Any,
+        inode: Inode,
+        offset: int,
+        sourceExport: Any,
+        source: Inode,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        See L{IFileData.copy}. A file without data files gets them where the source
+        has its own.
+        """
+        origin = await self._placing.place(sourceExport, source)
+        placement = await self._placing.place(export, inode, origin)
+        key = (export.id, inode.handle)
+        await self._turns.share(key)
+        try:
+            await self._hearVerifiers(placement)
+            found = await self._copying.slice(
+                placement, offset, origin, sourceOffset, count
+            )
+            await self._grown(export, inode, placement, offset, found.done)
+        finally:
+            self._turns.unshare(key)
+        verifier = self._combined(placement, found.told)
+        return WriteResult(found.done, found.committed, verifier)
+
+    async def _hearVerifiers(self, placement: Placement) -> None:
+        """
+        Have all data servers of a file tell their verifiers: that of the whole must
+        be the same until one of them restarts.
+        """
+        await gather(
+            [
+                self._servers.onFile(uuid, lambda ds: ds.commit(placement.name, 0, 0))
+                for uuid in placement.dataServers
+                if self._verifierOf(uuid) == _UNHEARD
+            ]
+        )
+
     # -- removing ------------------------------------------------------------------
 
     def forget(self, export: Any, placement: Placement) -> None:
@@ -454,7 +471,3 @@ class DataFiles(SparseFiles):
         Remove nothing any more.
         """
         self.removals.stop()
-
-
-def _writer(name: bytes, offset: int, part: memoryview, stable: int) -> Any:
-    return lambda ds: ds.write(name, offset, part, stable)

@@ -5,7 +5,7 @@ Where a new file's bytes go: its data files are made when they are first needed.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional, Sequence
 
 import attrs
 
@@ -14,7 +14,7 @@ from pnfs.backends.errors import BackendError, NoSpace, Unreachable, Unsupported
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.turns import Turns
 from pnfs.namespace.filehandles import objectName
-from pnfs.values import Inode, PlaceRequest, Placement
+from pnfs.values import DataServer, Inode, PlaceRequest, Placement
 
 
 class Placing:
@@ -30,10 +30,13 @@ class Placing:
         self._turns = turns
         self._sequence = 0
 
-    async def place(self, export: Any, inode: Inode) -> Placement:
+    async def place(
+        self, export: Any, inode: Inode, like: Optional[Placement] = None
+    ) -> Placement:
         """
         The file's placement; makes the data files if there are none yet.
 
+        @param like: of a file it would be good to be placed like.
         @raise Unreachable: a data server needed for it does not answer.
         @raise NoSpace: no data server can take it.
         """
@@ -46,19 +49,21 @@ class Placing:
         try:
             placement = await export.backend.loadPlacement(inode)
             if placement is None:
-                placement = await self._make(export, inode)
+                placement = await self._make(export, inode, like)
             return placement  # type: ignore[no-any-return]
         finally:
             self._turns.give(key)
 
-    async def _make(self, export: Any, inode: Inode) -> Placement:
+    async def _make(
+        self, export: Any, inode: Inode, like: Optional[Placement]
+    ) -> Placement:
         """
         Make the data files, elsewhere if a data server is full or falls silent.
         """
         name = objectName(export.id, inode.handle)
         made: set[bytes] = set()
         try:
-            placement = await self._makeSomewhere(export, inode, name, made)
+            placement = await self._makeSomewhere(export, inode, name, made, like)
         except BackendError:
             await self._unmake(name, made)
             raise
@@ -76,14 +81,19 @@ class Placing:
         )
 
     async def _makeSomewhere(
-        self, export: Any, inode: Inode, name: bytes, made: set[bytes]
+        self,
+        export: Any,
+        inode: Inode,
+        name: bytes,
+        made: set[bytes],
+        like: Optional[Placement],
     ) -> Placement:
         """
         @param made: gets the UUIDs of the data servers where there is something now.
         """
         full: set[bytes] = set()
         while True:
-            placement = self._choose(export, inode, name, full)
+            placement = self._choose(export, inode, name, full, like)
             uuids = placement.dataServers
             outcomes = await gatherOutcomes(
                 [
@@ -111,7 +121,12 @@ class Placing:
                 return placement
 
     def _choose(
-        self, export: Any, inode: Inode, name: bytes, full: set[bytes]
+        self,
+        export: Any,
+        inode: Inode,
+        name: bytes,
+        full: set[bytes],
+        like: Optional[Placement],
     ) -> Placement:
         """
         Have the driver place a file.
@@ -148,7 +163,7 @@ class Placing:
                 reason = str(error)
                 continue
             if servers is usable:
-                return placement
+                return _alike(placement, like, servers)
             raise Unreachable("data servers needed for a new file do not answer")
         if self._servers.unknown(export.dataServers):
             raise Unreachable("data servers have never answered yet")
@@ -160,6 +175,24 @@ class Placing:
         )
         if inode.size:
             await ds.extend(placement.name, inode.size)
+
+
+def _alike(
+    placement: Placement, like: Optional[Placement], servers: Sequence[DataServer]
+) -> Placement:
+    """
+    A placement of the same shape on the data servers of another one, if they can be
+    used now.
+    """
+    usable = {server.uuid for server in servers}
+    if (
+        like is None
+        or (like.layout, like.stripeUnit) != (placement.layout, placement.stripeUnit)
+        or [len(c) for c in like.columns] != [len(c) for c in placement.columns]
+        or not usable.issuperset(like.dataServers)
+    ):
+        return placement
+    return attrs.evolve(placement, columns=like.columns)
 
 
 def _driverOf(export: Any) -> Any:

@@ -16,6 +16,7 @@ from pnfs.backends.ds.controlled import ControlledDataServerBackend
 from pnfs.backends.metadata.recovery import FileRecoveryStore
 from pnfs.callbacks.channel import BackChannels
 from pnfs.callbacks.notify import LockNotifier
+from pnfs.callbacks.offload import OffloadReporter
 from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
@@ -39,6 +40,7 @@ from pnfs.rpc.client import RPCClient
 from pnfs.rpc.program import Program
 from pnfs.server import NFSService
 from pnfs.state.clients import ClientTable
+from pnfs.state.copies import CopyTable
 from pnfs.state.delegations import DelegationTable
 from pnfs.state.devices import DeviceTable
 from pnfs.state.layouts import LayoutTable
@@ -189,6 +191,7 @@ class MetadataServerService(NFSService):
             locks=LockTable(stateids),
             waiting=WaitingTable(clock, config.lease),
             layouts=layouts,
+            copies=CopyTable(stateids),
             devices=devices,
             exports=ExportTable(exports, self._wallTime()),
             filehandles=FilehandleCodec(config.key),
@@ -198,6 +201,7 @@ class MetadataServerService(NFSService):
         self.context = server
         server.channels = BackChannels(clock, server.sessions)
         server.waiting.onTurn = LockNotifier(server).turn
+        server.offloads = OffloadReporter(server)
         server.recaller = LayoutRecaller(server, None, config.recall)
         gone = []
         if config.delegations:
@@ -211,6 +215,7 @@ class MetadataServerService(NFSService):
         clients.listeners += [
             server.recaller.clientGone,
             *gone,
+            server.copies.dropClient,
             stateDropper(server),
             server.sessions.dropClient,
         ]
@@ -297,6 +302,7 @@ class MetadataServerService(NFSService):
             self.context.waiting.stop()
             if self.context.delegating is not None:
                 self.context.delegating.stop()
+            self.context.copies.stop(self.context.clients)
         if self._servers is not None:
             await self._servers.stop()
         for backend in self._backends:

@@ -82,6 +82,7 @@ _TABLE: dict[type[Exception], nfsstat3] = {
     errors.Fenced: nfsstat3.NFS3ERR_STALE,
     errors.IOFailed: nfsstat3.NFS3ERR_IO,
     errors.Unreachable: nfsstat3.NFS3ERR_JUKEBOX,
+    errors.PartnerFailed: nfsstat3.NFS3ERR_IO,
     errors.Unsupported: nfsstat3.NFS3ERR_NOTSUPP,
 }
 

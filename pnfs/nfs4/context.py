@@ -47,11 +47,15 @@ class ServerContext:
     @ivar layouts: L{pnfs.state.layouts.LayoutTable}.
     @ivar delegations: L{pnfs.state.delegations.DelegationTable}; None: none are given.
     @ivar delegating: L{pnfs.interfaces.IDelegationRecaller} if there is such a table.
+    @ivar copies: L{pnfs.state.copies.CopyTable}.
+    @ivar offloads: L{pnfs.callbacks.offload.OffloadReporter}: tells clients what has
+        come of copies.
     @ivar devices: L{pnfs.state.devices.DeviceTable}.
     @ivar exports: L{pnfs.namespace.exports.ExportTable}, with the pseudo file system.
     @ivar filehandles: L{pnfs.namespace.filehandles.FilehandleCodec}.
     @ivar data: L{pnfs.interfaces.IFileData} on a metadata server,
         L{pnfs.interfaces.IDataServerBackend} on a data server.
+    @ivar partners: of a data server, L{pnfs.backends.ds.partners.Partners}.
     @ivar recaller: L{pnfs.interfaces.IRecaller}.
     @ivar channels: L{pnfs.callbacks.channel}'s factory: told of each back channel.
     @ivar walks: listings of a data server's objects under way, by cookie verifier.
@@ -78,10 +82,13 @@ class ServerContext:
     layouts: Any = None
     delegations: Any = None
     delegating: Any = None
+    copies: Any = None
+    offloads: Any = None
     devices: Any = None
     exports: Any = None
     filehandles: Any = None
     data: Any = None
+    partners: Any = None
     recaller: Any = None
     channels: Any = None
     walks: dict[bytes, list[bytes]] = attrs.Factory(dict)

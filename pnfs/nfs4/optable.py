@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from pnfs.nfs4.dsops import capability, control, io, sparse
+from pnfs.nfs4.dsops import copy as dscopy
 from pnfs.nfs4.operation import Operation, tableOf
 from pnfs.nfs4.ops.access import access
 from pnfs.nfs4.ops.allocate import allocate
@@ -18,6 +19,7 @@ from pnfs.nfs4.ops.backchannel_ctl import backchannel_ctl
 from pnfs.nfs4.ops.bind_conn_to_session import bind_conn_to_session
 from pnfs.nfs4.ops.close import close
 from pnfs.nfs4.ops.commit import commit
+from pnfs.nfs4.ops.copy import copy
 from pnfs.nfs4.ops.create import create
 from pnfs.nfs4.ops.create_session import create_session
 from pnfs.nfs4.ops.deallocate import deallocate
@@ -46,6 +48,8 @@ from pnfs.nfs4.ops.locku import locku
 from pnfs.nfs4.ops.lookup import lookup
 from pnfs.nfs4.ops.lookupp import lookupp
 from pnfs.nfs4.ops.nverify import nverify
+from pnfs.nfs4.ops.offload_cancel import offload_cancel
+from pnfs.nfs4.ops.offload_status import offload_status
 from pnfs.nfs4.ops.open import open_
 from pnfs.nfs4.ops.open_downgrade import open_downgrade
 from pnfs.nfs4.ops.putfh import putfh
@@ -90,6 +94,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     allocate,
     close,
     commit,
+    copy,
     create,
     deallocate,
     delegpurge,
@@ -114,6 +119,8 @@ MDS_OPERATIONS: Sequence[Operation] = (
     lookup,
     lookupp,
     nverify,
+    offload_cancel,
+    offload_status,
     open_,
     open_downgrade,
     putfh,
@@ -151,6 +158,8 @@ DS_OPERATIONS: Sequence[Operation] = (
     control.remove,
     control.setattr_,
     control.setxattr,
+    dscopy.copy,
+    dscopy.savefh,
     io.commit,
     io.read,
     io.write,

@@ -8,12 +8,14 @@ than our clients need.
 from __future__ import annotations
 
 import struct
-from typing import Sequence
+from typing import Any, Sequence
 
+from pnfs.nfs4.copy_types import COPY4args
 from pnfs.nfs4.types import ANONYMOUS_STATEID, encodeBitmap
-from pnfs.xdr.codec import PAD
+from pnfs.xdr.codec import PAD, codecFor
 
 _u32 = struct.Struct(">I").pack
+_encodeCopy = codecFor(COPY4args).encode
 
 
 def opaque(data: bytes) -> bytes:
@@ -265,6 +267,27 @@ def ioAdvise(stateid: bytes, offset: int, length: int, hints: int) -> bytes:
     IO_ADVISE.
     """
     return struct.pack(">I16sQQ", 63, stateid, offset, length) + encodeBitmap(hints)
+
+
+def copy(
+    sourceOffset: int,
+    offset: int,
+    count: int,
+    servers: Sequence[tuple[int, Any]] = (),
+    stateids: tuple[bytes, bytes] = (ANONYMOUS_STATEID, ANONYMOUS_STATEID),
+    synchronous: bool = True,
+) -> bytes:
+    """
+    COPY from the saved filehandle to the current one.
+
+    @param servers: C{netloc4}s of the server that has the source, if another.
+    @param stateids: of source and destination.
+    """
+    return _u32(60) + _encodeCopy(
+        COPY4args(
+            *stateids, sourceOffset, offset, count, True, synchronous, list(servers)
+        )
+    )
 
 
 def layoutget(

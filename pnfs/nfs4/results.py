@@ -161,6 +161,16 @@ class Results:
             raise XDRError("a delegation that was not asked for")
         return stateid
 
+    def copied(self) -> "tuple[bytes, int, int, bytes]":
+        """
+        The rest of a COPY's result: the stateid of one that goes on, or nothing;
+        bytes done, how stable they are, and the write verifier.
+        """
+        stateid = self.fixed(16) if self.uint32() else b""
+        found = self.uint64(), self.uint32(), self.fixed(8)
+        self.fixed(8)
+        return stateid, *found
+
     def entries(self) -> "tuple[bytes, list[tuple[int, bytes, dict[int, Any]]], bool]":
         """
         The rest of a READDIR's result: cookie verifier, entries of cookie, name

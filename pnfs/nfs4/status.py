@@ -172,6 +172,7 @@ _table: dict[type[Exception], nfsstat4] = {
     backend.Fenced: nfsstat4.NFS4ERR_PNFS_NO_LAYOUT,
     backend.IOFailed: nfsstat4.NFS4ERR_IO,
     backend.Unreachable: nfsstat4.NFS4ERR_DELAY,
+    backend.PartnerFailed: nfsstat4.NFS4ERR_OFFLOAD_DENIED,
     backend.Unsupported: nfsstat4.NFS4ERR_NOTSUPP,
     BadHandle: nfsstat4.NFS4ERR_BADHANDLE,
 }

@@ -65,6 +65,7 @@ class Client:
     @ivar locks: L{pnfs.state.locks.LockState}s it holds.
     @ivar layouts: L{pnfs.state.layouts.LayoutState}s it holds.
     @ivar delegations: L{pnfs.state.delegations.DelegationState}s it holds.
+    @ivar copies: L{pnfs.state.copies.CopyState}s by C{other}.
     @ivar owners: for the open table, by open owner.
     @ivar revoked: recallable states revoked and not yet freed.
     @ivar adminRevoked: other states revoked by order and not yet freed.
@@ -92,6 +93,7 @@ class Client:
     locks: set[Any] = attrs.Factory(set)
     layouts: dict[Any, Any] = attrs.Factory(dict)
     delegations: dict[Any, Any] = attrs.Factory(dict)
+    copies: dict[bytes, Any] = attrs.Factory(dict)
     owners: dict[bytes, Any] = attrs.Factory(dict)
     revoked: int = 0
     adminRevoked: int = 0
@@ -267,9 +269,7 @@ class ClientTable:
         """
         if client.sessions or client.hasState:
             raise ClientidBusy()
-        if client.confirmed:
-            self._strike([client])
-        self._forget(client)
+        self._remove([client])
 
     def silent(self, client: Client, now: float) -> bool:
         """

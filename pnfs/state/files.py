@@ -25,6 +25,7 @@ class FileState:
         outlives its open.
     @ivar waiters: the L{pnfs.state.waiting.LockQueue} for its locks, or None.
     @ivar layouts: L{pnfs.state.layouts.LayoutState} by clientid.
+    @ivar copies: how many copies from it or to it go on behind their answers.
     @ivar recall: the recall of its layouts under way, or None.
     @ivar delegations: L{pnfs.state.delegations.DelegationState} by clientid; None if
         there are none. A directory has a state for these alone.
@@ -43,6 +44,7 @@ class FileState:
     locks: dict[Any, Any] = attrs.Factory(dict)
     waiters: Any = None
     layouts: dict[int, Any] = attrs.Factory(dict)
+    copies: int = 0
     recall: Any = None
     reclaimed: bool = False
     unlinked: bool = False
@@ -56,7 +58,12 @@ class FileState:
         Nobody holds anything on it.
         """
         return not (
-            self.opens or self.locks or self.layouts or self.recall or self.delegations
+            self.opens
+            or self.locks
+            or self.layouts
+            or self.recall
+            or self.delegations
+            or self.copies
         )
 
 

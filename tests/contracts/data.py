@@ -11,10 +11,16 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pnfs.backends.errors import BackendError, NoSuchObject, TooBig
+from pnfs.backends.errors import (
+    BackendError,
+    InvalidArgument,
+    NoSuchObject,
+    TooBig,
+)
 from pnfs.interfaces import IDataServerBackend
 from pnfs.values import (
     NOW,
+    CopySource,
     FileSlice,
     Piece,
     ReadResult,
@@ -30,6 +36,7 @@ else:
 
 _T = TypeVar("_T")
 NAME = b"0123abcd"
+SOURCE = b"4567ef"
 KIB = 1024
 
 
@@ -226,6 +233,122 @@ class DataServerBackendContract(_Base):
         written = self.put(0, b"abc").verifier
         self.assertEqual(self.run_(self.backend.commit(NAME, 0, 0)), written)
         self.assertEqual(self.run_(self.backend.commit(NAME, 0, 0)), written)
+
+    # -- copying -------------------------------------------------------------------
+
+    def copy(
+        self, offset: int, sourceOffset: int, count: int, source: bytes = SOURCE
+    ) -> None:
+        """
+        Copy into the object until the range is done.
+        """
+        done = 0
+        while done < count:
+            result = self.run_(
+                self.backend.copy(
+                    NAME,
+                    offset + done,
+                    CopySource(source),
+                    sourceOffset + done,
+                    count - done,
+                )
+            )
+            self.assertEqual(result.verifier, self.backend.verifier)
+            self.assertLessEqual(0, result.committed)
+            self.assertGreater(result.count, 0)
+            done += result.count
+        self.assertEqual(done, count)
+
+    def source(self, offset: int, data: bytes) -> None:
+        """
+        Make the source, with data at an offset.
+        """
+        self.run_(self.backend.create(SOURCE, 1000, 100, 0o640, 1))
+        self.run_(self.backend.write(SOURCE, offset, memoryview(data), 0))
+
+    def test_copy(self) -> None:
+        """
+        A range comes over as it is, and nothing around it changes, also at odd
+        offsets; the object has grown if it had to.
+        """
+        block = bytes(range(1, 252)) * 10_000
+        self.source(0, block)
+        self.put(0, b"x" * 100)
+        self.copy(77, 1001, 1_000_000)
+        data, eof = self.get(0, 1_100_000)
+        self.assertTrue(data == b"x" * 77 + block[1001:][:1_000_000])
+        self.assertTrue(eof)
+        before = self.run_(self.backend.getattr(NAME)).change
+        self.copy(5, 0, 10)
+        self.assertEqual(self.get(0, 17)[0], b"x" * 5 + block[:10] + b"xx")
+        self.assertGreater(self.run_(self.backend.getattr(NAME)).change, before)
+
+    def test_copyHole(self) -> None:
+        """
+        Where the source has a hole, or has ended, the range is zeros afterwards,
+        whatever was there.
+        """
+        self.source(300 * KIB, b"data")
+        self.put(0, b"x" * (800 * KIB))
+        self.copy(10, 0, 600 * KIB)
+        expected = (
+            b"x" * 10
+            + bytes(300 * KIB)
+            + b"data"
+            + bytes(300 * KIB - 4)
+            + b"x" * (200 * KIB - 10)
+        )
+        self.assertTrue(self.get(0, 1 << 20) == (expected, True))
+
+    def test_copyBehindEnd(self) -> None:
+        """
+        A range behind the end of the source is a hole that makes the object longer.
+        """
+        self.source(0, b"abc")
+        self.copy(100 * KIB, 1 << 40, 200 * KIB)
+        self.assertTrue(self.get(0, 1 << 20) == (bytes(300 * KIB), True))
+
+    def test_copyWithin(self) -> None:
+        """
+        Within one object ranges are copied that do not overlap; others are refused
+        and leave it alone.
+        """
+        self.put(0, b"abcdefgh")
+        self.copy(4, 0, 4, NAME)
+        self.assertEqual(self.get(0, 100), (b"abcdabcd", True))
+        for offset, sourceOffset in ((0, 3), (3, 0), (2, 2)):
+            self.fails(
+                self.backend.copy(NAME, offset, CopySource(NAME), sourceOffset, 4),
+                InvalidArgument,
+            )
+        self.assertEqual(self.get(0, 100), (b"abcdabcd", True))
+
+    def test_copyNothing(self) -> None:
+        """
+        To copy no bytes is no error, and does nothing.
+        """
+        self.source(0, b"abc")
+        result = self.run_(self.backend.copy(NAME, 7, CopySource(SOURCE), 0, 0))
+        self.assertEqual((result.count, self.get(0, 9)), (0, (b"", True)))
+
+    def test_copyTooBig(self) -> None:
+        """
+        No object becomes longer than one can be.
+        """
+        self.source(0, b"abc")
+        self.fails(
+            self.backend.copy(NAME, (1 << 63) - 2, CopySource(SOURCE), 0, 3), TooBig
+        )
+        self.assertEqual(self.get(0, 9), (b"", True))
+
+    def test_copyMissing(self) -> None:
+        """
+        Source and destination must both be there.
+        """
+        for name, source in ((NAME, SOURCE), (SOURCE, NAME)):
+            self.fails(
+                self.backend.copy(name, 0, CopySource(source), 0, 3), NoSuchObject
+            )
 
     # -- attributes ------------------------------------------------------------------
 

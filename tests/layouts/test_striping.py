@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pnfs.layouts.striping import split
+from pnfs.layouts.striping import pairs, split
 
 
 class StripingTests(SynchronousTestCase):
@@ -53,3 +53,60 @@ class StripingTests(SynchronousTestCase):
                 self.assertEqual(column, (byte // unit) % columns)
             position += count
         self.assertEqual(position, offset + length)
+
+
+class PairsTests(SynchronousTestCase):
+    """
+    Bytes on their way from one file to another, striped differently.
+    """
+
+    def test_shifted(self) -> None:
+        """
+        A copy that is shifted by half a stripe unit is cut at both files' stripes.
+        """
+        self.assertEqual(
+            list(pairs(0, (64, 2), 32, (64, 2), 100)),
+            [(0, 0, 0, 32), (0, 1, 32, 32), (1, 1, 64, 32), (1, 0, 96, 4)],
+        )
+
+    def test_unstriped(self) -> None:
+        """
+        Where one file is not striped only the other's stripes matter; where neither
+        is, nothing is cut.
+        """
+        self.assertEqual(
+            list(pairs(10, (0, 1), 0, (64, 2), 100)), [(0, 0, 0, 64), (0, 1, 64, 36)]
+        )
+        self.assertEqual(list(pairs(5, (0, 1), 9, (64, 1), 1000)), [(0, 0, 0, 1000)])
+        self.assertEqual(list(pairs(5, (0, 1), 9, (0, 1), 0)), [])
+
+    @given(
+        st.integers(0, 500),
+        st.tuples(st.integers(1, 64), st.integers(1, 4)),
+        st.integers(0, 500),
+        st.tuples(st.integers(1, 64), st.integers(1, 4)),
+        st.integers(0, 500),
+    )
+    def test_everyByteOnce(
+        self,
+        sourceOffset: int,
+        source: tuple[int, int],
+        offset: int,
+        destination: tuple[int, int],
+        length: int,
+    ) -> None:
+        """
+        Each byte is copied once, from the column that has it to the one that is to.
+        """
+        done = 0
+        for sourceColumn, column, start, count in pairs(
+            sourceOffset, source, offset, destination, length
+        ):
+            self.assertEqual(start, done)
+            self.assertGreater(count, 0)
+            for byte in (start, start + count - 1):
+                there, _, _ = next(split(sourceOffset + byte, 1, *source))
+                here, _, _ = next(split(offset + byte, 1, *destination))
+                self.assertEqual((sourceColumn, column), (there, here))
+            done += count
+        self.assertEqual(done, length)

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+import pnfs.ds.service
 import pnfs.mds.service
 from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.config import (
@@ -85,6 +86,13 @@ class SiteCase(SynchronousTestCase):
         self.limits = LimitsConfig()
         self.patch(
             pnfs.mds.service,
+            "RPCClient",
+            lambda reactor, host, port, **more: MemoryRPCClient(
+                self.wire, (host, port), self.clock
+            ),
+        )
+        self.patch(
+            pnfs.ds.service,
             "RPCClient",
             lambda reactor, host, port, **more: MemoryRPCClient(
                 self.wire, (host, port), self.clock

@@ -16,10 +16,12 @@ from pnfs.backends.ds.remote import translating
 from pnfs.interfaces import IDataServerBackend
 from pnfs.namespace.filehandles import CONTROL
 from pnfs.nfs4 import requests
+from pnfs.nfs4.copy_types import NL4_NAME, networkLocation
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import nfsstat4
 from pnfs.values import (
     NOW,
+    CopySource,
     FSStatistics,
     ObjectAttributes,
     ReadResult,
@@ -401,6 +403,46 @@ class ControlledDataServerBackend:
             63,
         )
         return results.bitmap()
+
+    @translating
+    async def copy(
+        self,
+        name: bytes,
+        offset: int,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        COPY; from another data server if the source is there.
+        """
+        handle = self._object(name)
+        if not source.uuid or source.uuid == self.uuid:
+            origin, servers = self._object(source.name), []
+        else:
+            origin = requests.putfh(source.handle)
+            servers = [
+                *(networkLocation(*address) for address in source.addresses),
+                (NL4_NAME, source.uuid.hex().encode("ascii")),
+            ]
+        if not count:
+            # For COPY this means to the end of the source.
+            return WriteResult(0, 0, await self.commit(name, 0, 0))
+        results: Results = await self._client.compound(
+            [
+                origin,
+                requests.SAVEFH,
+                handle,
+                requests.copy(sourceOffset, offset, count, servers),
+            ],
+            4,
+        )
+        for number in (22, 32, 22, 60):
+            results.operation(number)
+        _, done, committed, self.verifier = results.copied()
+        if not 0 < done <= count:
+            raise errors.IOFailed(f"a data server copies {done} of {count} bytes")
+        return WriteResult(done, committed, self.verifier)
 
     @translating
     async def list(self, after: bytes, limit: int) -> Sequence[bytes]:

@@ -14,15 +14,23 @@ import attrs
 from zope.interface import implementer
 
 from pnfs.backends.ds.segments import readBySeeking
-from pnfs.backends.errors import InvalidArgument, NoSpace, NoSuchObject, TooBig
+from pnfs.backends.errors import (
+    InvalidArgument,
+    NoSpace,
+    NoSuchObject,
+    TooBig,
+    Unsupported,
+)
 from pnfs.interfaces import IDataServerBackend
 from pnfs.values import (
     NOW,
+    CopySource,
     FSStatistics,
     ObjectAttributes,
     ReadResult,
     SegmentsResult,
     SetAttributes,
+    Stable,
     WriteResult,
 )
 
@@ -51,6 +59,7 @@ class MemoryDataServerBackend:
 
     @ivar verifier: may be set by a test that plays a restart.
     @ivar capacity: bytes that can be stored.
+    @ivar copyBytes: the most that one C{copy} does.
     """
 
     def __init__(
@@ -63,6 +72,7 @@ class MemoryDataServerBackend:
         self.verifier = verifier
         self.uuid = uuid
         self.capacity = capacity
+        self.copyBytes = 16 << 20
         self._now = wallNanoseconds
         self._objects: dict[bytes, _Object] = {}
         self._used = 0
@@ -400,3 +410,42 @@ class MemoryDataServerBackend:
         """
         self._find(name)
         return 0
+
+    async def copy(
+        self,
+        name: bytes,
+        offset: int,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        Block by block; where both have a hole nothing is stored.
+        """
+        if source.uuid and source.uuid != self.uuid:
+            raise Unsupported("the source lies on another data server")
+        origin, found = self._find(source.name), self._find(name)
+        if max(offset, sourceOffset) + count > _LARGEST:
+            raise TooBig(f"offset {offset}")
+        if origin is found and abs(offset - sourceOffset) < count:
+            raise InvalidArgument("the ranges overlap")
+        count = min(count, self.copyBytes)
+        done = 0
+        while done < count:
+            at = offset + done
+            length = min(_BLOCK - at % _BLOCK, count - done)
+            read = self.readNow(source.name, sourceOffset + done, length)
+            assert read is not None
+            data = b"".join(read.pieces)  # type: ignore[arg-type]
+            if data.count(0) < len(data) or at // _BLOCK in found.blocks:
+                try:
+                    self._put(found, at, memoryview(data + bytes(length - len(data))))
+                except NoSpace:
+                    if not done:
+                        raise
+                    break
+            done += length
+        if done:
+            found.attributes.size = max(found.attributes.size, offset + done)
+            self._touch(found.attributes, True)
+        return WriteResult(done, Stable.UNSTABLE, self.verifier)

@@ -36,6 +36,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from pnfs.backends.ds.carrying import carry
 from pnfs.backends.ds.local_record import ObjectRecord
 from pnfs.backends.ds.proxied_files import UpstreamFile, UpstreamFiles
 from pnfs.backends.ds.proxied_holes import ProxiedHoles
@@ -46,6 +47,7 @@ from pnfs.backends.ds.remote import backendError, translating
 from pnfs.backends.errors import (
     BackendError,
     BadConfiguration,
+    InvalidArgument,
     InvalidName,
     IOFailed,
     NoSpace,
@@ -53,12 +55,14 @@ from pnfs.backends.errors import (
     QuotaExceeded,
     TooBig,
     Unreachable,
+    Unsupported,
 )
 from pnfs.interfaces import IDataServerBackend
 from pnfs.nfs3.status import NFS3Error
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.errors import CallFailed
 from pnfs.values import (
+    CopySource,
     FSStatistics,
     ObjectAttributes,
     ReadResult,
@@ -467,3 +471,28 @@ class ProxiedDataServerBackend(ProxiedHoles):
             name, lambda fh: upstream.commit(fh, offset, count, until), until
         )
         return self.verifier
+
+    async def copy(
+        self,
+        name: bytes,
+        offset: int,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        By reading and writing: the upstream need not know how to copy.
+        """
+        if source.uuid and source.uuid != self.uuid:
+            raise Unsupported("the source lies on another data server")
+        if max(offset, sourceOffset) + count > _LARGEST:
+            raise TooBig(f"offset {offset}")
+        if name == source.name and abs(offset - sourceOffset) < count:
+            raise InvalidArgument("the ranges overlap")
+        return await carry(
+            lambda at, length: self.read(source.name, at, length),
+            lambda at, data: self.write(name, at, data, Stable.UNSTABLE),
+            offset,
+            sourceOffset,
+            count,
+        )

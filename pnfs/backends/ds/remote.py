@@ -40,6 +40,9 @@ _ERRORS: dict[int, type[errors.BackendError]] = {
     nfsstat4.NFS4ERR_NOTDIR: errors.NotDirectory,
     nfsstat4.NFS4ERR_NOTSUPP: errors.Unsupported,
     nfsstat4.NFS4ERR_WRONGSEC: errors.PermissionRefused,
+    nfsstat4.NFS4ERR_OFFLOAD_DENIED: errors.PartnerFailed,
+    nfsstat4.NFS4ERR_PARTNER_NOTSUPP: errors.PartnerFailed,
+    nfsstat4.NFS4ERR_PARTNER_NO_AUTH: errors.PartnerFailed,
 }
 """By status of NFSv4; those that NFSv3 has too have the same numbers there."""
 

@@ -94,7 +94,8 @@ class MemoryData:
 
     @ivar calls: what was asked, in order.
     @ivar gate: what each call waits for first, if not None.
-    @ivar failure: what C{refresh} raises.
+    @ivar failure: what C{refresh} and C{copy} raise.
+    @ivar copyBytes: what is copied at a time; verifier: what C{copy} tells.
     """
 
     def __init__(self) -> None:
@@ -103,6 +104,8 @@ class MemoryData:
         self.gate: Optional[Deferred[None]] = None
         self.failure: Optional[Exception] = None
         self.forgotten: list[Any] = []
+        self.copyBytes = 1000
+        self.verifier = b"verifier"
 
     async def _enter(self, *call: Any) -> None:
         self.calls.append(call)
@@ -223,6 +226,30 @@ class MemoryData:
         await self._enter("advise", offset, length, hints)
         return hints & 0b111
 
+    async def copy(
+        self,
+        export: Any,
+        inode: Inode,
+        offset: int,
+        sourceExport: Any,
+        source: Inode,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        Up to C{copyBytes} from one bytearray into another.
+        """
+        await self._enter("copy", sourceOffset, offset, count)
+        if self.failure is not None:
+            raise self.failure
+        count = min(count, self.copyBytes)
+        data = bytes(self.files.get(source.handle, b""))
+        data = data[sourceOffset : sourceOffset + count]
+        held = self.files.setdefault(inode.handle, bytearray())
+        held.extend(bytes(max(0, offset + count - len(held))))
+        held[offset : offset + count] = data + bytes(count - len(data))
+        return WriteResult(count, 0, self.verifier)
+
     def forget(self, export: Any, placement: Any) -> None:
         """
         Remember what to delete.
@@ -259,8 +286,8 @@ class FileFixture(Fixture):
     @ivar rootFH: its root directory.
     """
 
-    def __init__(self, **more: Any) -> None:
-        super().__init__(None, *OPERATIONS, **more)
+    def __init__(self, *operations: Any, **more: Any) -> None:
+        super().__init__(None, *OPERATIONS, *operations, **more)
         server = self.server
         self.backend = MemoryMetadataBackend(server.wallTime, server.entropy)
         now(self.backend.start())

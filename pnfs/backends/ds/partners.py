@@ -1,0 +1,137 @@
+# -*- test-case-name: tests.backends.ds.test_partners -*-
+"""
+Copying from other data servers: the one that has the destination reads from the
+one that has the source, as a client of it, with a capability that the metadata
+server has made for that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from pnfs.backends.ds.carrying import carry
+from pnfs.backends.ds.remote import backendError
+from pnfs.backends.errors import BackendError, PartnerFailed
+from pnfs.nfs4 import requests
+from pnfs.nfs4.status import NFSError
+from pnfs.rpc.errors import CallFailed
+from pnfs.values import CopySource, ReadResult, Stable, WriteResult
+from pnfs.xdr.errors import XDRError
+
+CONNECT_SECONDS = 1.5
+"""
+For each address: whoever waits for the copy must hear in time that nobody is there.
+"""
+
+
+class Partners:
+    """
+    Connections to other data servers, made when needed and kept.
+    """
+
+    def __init__(self, backend: Any, connect: Callable[[tuple[str, int]], Any]) -> None:
+        """
+        @param backend: where copies go to.
+        @param connect: gives a L{pnfs.nfs4.client.SessionClient} for an address.
+        """
+        self._backend = backend
+        self._connect = connect
+        self._clients: dict[tuple[str, int], Any] = {}
+
+    async def fetch(
+        self,
+        name: bytes,
+        offset: int,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        As L{pnfs.interfaces.IDataServerBackend.copy}, from another data server.
+        """
+        client = await self._reach(source)
+
+        async def read(at: int, length: int) -> ReadResult:
+            return await _read(client, source, at, length)
+
+        return await carry(
+            read,
+            lambda at, data: self._backend.write(name, at, data, Stable.UNSTABLE),
+            offset,
+            sourceOffset,
+            count,
+        )
+
+    async def _reach(self, source: CopySource) -> Any:
+        """
+        A client of the data server meant. Another one may answer at one of its
+        addresses, such as C{127.0.0.1}: names of objects are the same everywhere, so
+        what is read there would be wrong.
+
+        @raise PartnerFailed: it is not found.
+        """
+        problem = "it has no address"
+        for address in source.addresses:
+            client = self._clientOf(address)
+            try:
+                await client.connect(CONNECT_SECONDS)
+            except (NFSError, CallFailed, XDRError, BackendError) as error:
+                problem = str(error)
+                continue
+            if _isMeant(client, source):
+                return client
+            problem = f"another server answers at {address[0]} port {address[1]}"
+        raise PartnerFailed(problem)
+
+    def _clientOf(self, address: tuple[str, int]) -> Any:
+        client = self._clients.get(address)
+        if client is None:
+            client = self._clients[address] = self._connect(address)
+        return client
+
+    async def stop(self) -> None:
+        """
+        Give all sessions back.
+        """
+        while self._clients:
+            _, client = self._clients.popitem()
+            await client.close()
+
+
+def _isMeant(client: Any, source: CopySource) -> bool:
+    return bool(client.serverOwner == source.uuid.hex().encode("ascii"))
+
+
+async def _read(client: Any, source: CopySource, offset: int, count: int) -> ReadResult:
+    """
+    READs of what a session takes, until the range or the object ends.
+
+    @raise PartnerFailed: whatever the reason.
+    """
+    pieces: list[Any] = []
+    got = 0
+    eof = False
+    while not eof and got < count:
+        want = min(count - got, client.ioBytes)
+        try:
+            results = await client.compound(
+                [
+                    requests.putfh(source.handle),
+                    requests.read(requests.ANONYMOUS, offset + got, want),
+                ],
+                2,
+            )
+            results.operation(22)
+            results.operation(25)
+            eof = results.uint32() == 1
+            data = results.view(want)
+        except (NFSError, CallFailed, XDRError, BackendError) as error:
+            raise PartnerFailed(str(backendError(error))) from error
+        if not _isMeant(client, source):
+            # The session was made anew meanwhile, with somebody else.
+            raise PartnerFailed("another server answers there now")
+        if not data and not eof:
+            raise PartnerFailed("it reads nothing, but no end either")
+        pieces.append(data)
+        got += len(data)
+    return ReadResult(pieces, got, eof)

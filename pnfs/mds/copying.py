@@ -1,0 +1,247 @@
+# -*- test-case-name: tests.mds.test_copying -*-
+"""
+Copying between files: the data servers do it, each for what it holds.
+
+Where both files have a column on the same data server, that one copies within
+itself; else the one with the destination reads from the one with the source. Only
+if neither can be had do the bytes pass through the metadata server.
+
+A copy is made slice by slice, each in parallel on all columns. So everything before
+a slice is there when the next one begins, progress is known, and a copy can be
+stopped between two slices.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Awaitable, Callable, Iterator, Sequence
+
+import attrs
+from twisted.internet.defer import DeferredSemaphore
+
+from pnfs.backends.ds.carrying import carry
+from pnfs.backends.ds.remote import gatherOutcomes
+from pnfs.backends.errors import BackendError, PartnerFailed, Unsupported
+from pnfs.layouts.mirrors import readOrder
+from pnfs.layouts.striping import pairs
+from pnfs.mds.dataservers import DataServers
+from pnfs.values import (
+    CopySource,
+    IOMode,
+    Placement,
+    ReadResult,
+    Stable,
+    WriteResult,
+)
+
+SLICE = 16 << 20
+"""Bytes of a slice per column."""
+
+CALLS = 16
+"""Orders to copy that are under way at data servers at the same time, in all."""
+
+
+@attrs.define
+class _Run:
+    """
+    What one data server has to copy in a slice: a range of the file, of which it
+    holds all or its stripes.
+
+    @ivar uuid: the data server; column: of the source.
+    @ivar done: bytes of the range.
+    """
+
+    uuid: bytes
+    column: int
+    offset: int
+    sourceOffset: int
+    count: int
+    done: int = 0
+
+
+@attrs.define
+class Slice:
+    """
+    What has come of a slice.
+
+    @ivar done: bytes from its start on.
+    @ivar told: verifiers by data server; one that is none if it has changed.
+    """
+
+    done: int = 0
+    committed: int = int(Stable.FILE_SYNC)
+    told: dict[bytes, bytes] = attrs.Factory(dict)
+
+    def add(self, uuid: bytes, result: WriteResult) -> None:
+        """
+        A data server has done something.
+        """
+        self.committed = min(self.committed, result.committed)
+        before = self.told.setdefault(uuid, result.verifier)
+        if before != result.verifier:
+            # It restarted in between: this must equal nothing later.
+            self.told[uuid] = before + result.verifier
+
+
+class Copying:
+    """
+    Has data servers copy.
+    """
+
+    def __init__(
+        self,
+        servers: DataServers,
+        mint: Callable[[Placement, int], bytes],
+        readColumn: Callable[[Placement, int, int, int], Awaitable[list[Any]]],
+    ) -> None:
+        """
+        @param mint: makes a capability filehandle for a placement and iomode.
+        @param readColumn: gives the pieces of a range of a column.
+        """
+        self._servers = servers
+        self._mint = mint
+        self._readColumn = readColumn
+        self._calls = DeferredSemaphore(CALLS)
+
+    async def slice(
+        self,
+        placement: Placement,
+        offset: int,
+        source: Placement,
+        sourceOffset: int,
+        count: int,
+    ) -> Slice:
+        """
+        Copy the beginning of a range.
+
+        @raise BackendError: nothing of it could be copied.
+        """
+        count = min(count, SLICE * len(placement.columns))
+        found = Slice()
+        runs = list(_runs(placement, offset, source, sourceOffset, count))
+        outcomes = await gatherOutcomes(
+            [self._finish(found, placement, source, run) for run in runs]
+        )
+        failures = [each for each in outcomes if isinstance(each, Exception)]
+        found.done = (
+            min(
+                [run.offset + run.done for run in runs if run.done < run.count],
+                default=offset + count,
+            )
+            - offset
+        )
+        for failure in failures:
+            if not found.done or not isinstance(failure, BackendError):
+                raise failure
+        return found
+
+    async def _finish(
+        self, found: Slice, placement: Placement, source: Placement, run: _Run
+    ) -> None:
+        """
+        Have one data server do all of its part.
+        """
+        while run.done < run.count:
+            await self._calls.acquire()
+            try:
+                result = await self._step(placement, source, run)
+            finally:
+                self._calls.release()
+            found.add(run.uuid, result)
+            run.done += result.count
+
+    async def _step(
+        self, placement: Placement, source: Placement, run: _Run
+    ) -> WriteResult:
+        """
+        Some of it, from any mirror that can be had.
+        """
+        name = placement.name
+        offset = run.offset + run.done
+        sourceOffset = run.sourceOffset + run.done
+        count = run.count - run.done
+        for origin in self._origins(source, run):
+            try:
+                return await self._servers.onFile(  # type: ignore[no-any-return]
+                    run.uuid,
+                    lambda ds: ds.copy(name, offset, origin, sourceOffset, count),
+                )
+            except (PartnerFailed, Unsupported):
+                continue
+
+        async def read(at: int, length: int) -> ReadResult:
+            pieces = await self._readColumn(source, run.column, at, length)
+            return ReadResult(pieces, length, False)
+
+        async def write(at: int, data: memoryview) -> WriteResult:
+            return await self._servers.onFile(  # type: ignore[no-any-return]
+                run.uuid, lambda ds: ds.write(name, at, data, Stable.UNSTABLE)
+            )
+
+        return await carry(read, write, offset, sourceOffset, count)
+
+    def _origins(self, source: Placement, run: _Run) -> Iterator[CopySource]:
+        """
+        Where a data server may get the bytes from, best first.
+        """
+        mirrors = source.columns[run.column]
+        if run.uuid in mirrors:
+            yield CopySource(source.name)
+            return
+        handle = self._mint(source, IOMode.READ)
+        for uuid in readOrder(mirrors, [u for u in mirrors if not self._servers.up(u)]):
+            if self._servers.up(uuid):
+                config = self._servers.byUUID(uuid).config
+                addresses = tuple(dict.fromkeys((*config.advertise, config.address)))
+                yield CopySource(source.name, uuid, addresses, handle)
+
+
+def _runs(
+    placement: Placement,
+    offset: int,
+    source: Placement,
+    sourceOffset: int,
+    count: int,
+) -> Iterator[_Run]:
+    """
+    Who copies what of a range.
+
+    If the stripes of both files lie alike, each data server can be given the whole
+    range: what is not in its stripes is a hole in both of its data files.
+    """
+    if count > placement.stripeUnit * len(placement.columns) and alike(
+        placement, offset, source, sourceOffset
+    ):
+        for column, mirrors in enumerate(placement.columns):
+            for uuid in mirrors:
+                yield _Run(uuid, column, offset, sourceOffset, count)
+        return
+    for sourceColumn, column, start, length in pairs(
+        sourceOffset, _shape(source), offset, _shape(placement), count
+    ):
+        for uuid in placement.columns[column]:
+            yield _Run(uuid, sourceColumn, offset + start, sourceOffset + start, length)
+
+
+def _shape(placement: Placement) -> tuple[int, int]:
+    return placement.stripeUnit, len(placement.columns)
+
+
+def alike(
+    placement: Placement, offset: int, source: Placement, sourceOffset: int
+) -> bool:
+    """
+    Does every data server that is to have a byte of a range have it in the source?
+    """
+    columns: Sequence[Sequence[bytes]] = placement.columns
+    return (
+        (len(columns) == 1 or placement.stripeUnit == source.stripeUnit)
+        and len(columns) == len(source.columns)
+        and (
+            len(columns) == 1
+            or (offset - sourceOffset) % (placement.stripeUnit * len(columns)) == 0
+        )
+        and all(
+            set(mirrors) <= set(others)
+            for mirrors, others in zip(columns, source.columns)
+        )
+    )

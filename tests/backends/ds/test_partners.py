@@ -1,0 +1,227 @@
+"""
+Tests of L{pnfs.backends.ds.partners} and L{pnfs.backends.ds.carrying}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pnfs.backends.ds.carrying import BLOCK, BLOCKS, carry
+from pnfs.backends.ds.memory import MemoryDataServerBackend
+from pnfs.backends.ds.partners import Partners
+from pnfs.backends.errors import NoSpace, PartnerFailed, Unreachable
+from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
+from pnfs.values import CopySource, ReadResult, WriteResult
+from tests.contracts.data import readBytes
+from tests.mds.faulty import pattern
+from tests.mds.world import KEY, SiteCase
+
+NAME, TARGET = b"00aa", b"00bb"
+
+
+class PartnersTests(SiteCase):
+    """
+    A data server copies from another one.
+    """
+
+    count = 2
+
+    def setUp(self) -> None:
+        """
+        An object on the second, and an empty one on the first.
+        """
+        super().setUp()
+        self.here, self.there = self.backends
+        self.data = pattern(3_000_000)
+        self.now(self.there.create(NAME, 1, 1, 0o600, 3))
+        self.now(self.there.write(NAME, 0, memoryview(self.data), 0))
+        self.now(self.here.create(TARGET, 1, 1, 0o600, 1))
+        self.partners: Partners = self.ds[0].context.partners
+
+    def source(self, *addresses: int, rights: int = READ, epoch: int = 3) -> CopySource:
+        """
+        The object on the second, at the addresses of some data servers.
+        """
+        return CopySource(
+            NAME,
+            self.there.uuid,
+            tuple(self.address(number) for number in addresses),
+            CapabilityCodec(KEY).mint(rights, epoch, NAME),
+        )
+
+    def fetch(self, source: CopySource, *more: int) -> Any:
+        """
+        @return: a coroutine.
+        """
+        return self.partners.fetch(TARGET, *more[:1], source, *more[1:])
+
+    def content(self) -> bytes:
+        """
+        Of the object copied to.
+        """
+        return readBytes(self.now(self.here.read(TARGET, 0, 1 << 23)))
+
+    def test_fetch(self) -> None:
+        """
+        A range is read there and written here, and nothing else.
+        """
+        result = self.now(self.fetch(self.source(1), 7, 1000, 2_500_000))
+        self.assertEqual(result.count, 2_500_000)
+        self.assertEqual(result.verifier, self.here.verifier)
+        self.assertTrue(self.content() == bytes(7) + self.data[1000:][:2_500_000])
+
+    def test_behindEnd(self) -> None:
+        """
+        Behind the end of the source there are zeros.
+        """
+        self.now(self.fetch(self.source(1), 0, 2_999_990, 30))
+        self.assertEqual(self.content(), self.data[-10:] + bytes(20))
+
+    def test_addresses(self) -> None:
+        """
+        An address where nobody, or somebody else, answers is passed over.
+        """
+        self.now(self.fetch(self.source(0, 1), 0, 0, 10))
+        self.assertEqual(self.content(), self.data[:10])
+        outcome: list[Any] = []
+        fetching = self.fetch(self.source(7, 1), 0, 10, 10)
+        Deferred.fromCoroutine(fetching).addBoth(outcome.append)
+        self.clock.pump([0.1] * 30)
+        self.assertEqual(outcome[0].count, 10)
+        self.assertEqual(self.content(), self.data[10:20])
+
+    def test_wrong(self) -> None:
+        """
+        Another server's object of the same name is never taken for the one meant.
+        """
+        self.now(self.here.create(NAME, 1, 1, 0o600, 3))
+        self.now(self.here.write(NAME, 0, memoryview(b"wrong" * 100), 0))
+        self.fails(self.fetch(self.source(0), 0, 0, 10), PartnerFailed)
+        self.fails(self.fetch(self.source(), 0, 0, 10), PartnerFailed)
+        self.assertEqual(self.content(), b"")
+
+    def test_changed(self) -> None:
+        """
+        Nor if it appears at the address while a session is kept there.
+        """
+        self.now(self.fetch(self.source(1), 0, 0, 10))
+        self.now(self.here.create(NAME, 1, 1, 0o600, 3))
+        self.now(self.here.write(NAME, 0, memoryview(b"wrong" * 100), 0))
+        address = self.address(1)
+        self.wire.hangUp(address)
+        self.wire.hosts[address] = self.wire.hosts[self.address(0)]
+        self.later(self.fetch(self.source(1), 0, 0, 10))
+        self.assertEqual(self.content(), self.data[:10])
+
+    def later(self, coroutine: Any) -> None:
+        """
+        It fails with L{PartnerFailed} within the seconds that the metadata server
+        waits.
+        """
+        outcome: list[Any] = []
+        Deferred.fromCoroutine(coroutine).addBoth(outcome.append)
+        self.clock.pump([0.1] * 60)
+        self.assertEqual(len(outcome), 1, "it hangs")
+        outcome[0].trap(PartnerFailed)
+
+    def test_refused(self) -> None:
+        """
+        What the other refuses is its refusal, not a failure of this one: a handle
+        that cannot read, one from before a fence, an object that is gone.
+        """
+        self.fails(self.fetch(self.source(1, rights=WRITE), 0, 0, 10), PartnerFailed)
+        self.fails(self.fetch(self.source(1, epoch=2), 0, 0, 10), PartnerFailed)
+        self.now(self.there.remove(NAME))
+        self.fails(self.fetch(self.source(1), 0, 0, 10), PartnerFailed)
+
+    def test_silent(self) -> None:
+        """
+        One that is gone, or that never answers, is given up in time.
+        """
+        self.wire.cut.add(self.address(1))
+        self.later(self.fetch(self.source(1), 0, 0, 10))
+        self.wire.cut.clear()
+        self.killDataServer(1)
+        self.later(self.fetch(self.source(1), 0, 0, 10))
+
+    def test_full(self) -> None:
+        """
+        What fails here is told as it is.
+        """
+        self.here.capacity = 0
+        self.fails(self.fetch(self.source(1), 0, 0, 10), NoSpace)
+
+
+class CarryTests(SynchronousTestCase):
+    """
+    Copying by reading and writing.
+    """
+
+    def setUp(self) -> None:
+        """
+        Somewhere to write to.
+        """
+        self.out = bytearray(8 * BLOCK)
+        self.most = BLOCK
+        self.verifiers = [b"verifier"] * 99
+
+    async def read(self, offset: int, count: int) -> ReadResult:
+        """
+        Numbers, in two pieces.
+        """
+        data = pattern(offset + count)[offset:]
+        return ReadResult([data[:3], memoryview(data)[3:]], count, False)
+
+    async def write(self, offset: int, data: memoryview) -> WriteResult:
+        """
+        As much as is taken at a time.
+        """
+        part = data[: self.most]
+        self.out[offset : offset + len(part)] = part
+        return WriteResult(len(part), 2, self.verifiers.pop(0))
+
+    def carry(self, count: int) -> WriteResult:
+        """
+        Do it.
+        """
+        running = Deferred.fromCoroutine(carry(self.read, self.write, 5, 9, count))
+        return self.successResultOf(running)
+
+    def test_bounded(self) -> None:
+        """
+        No more than a few blocks are in memory at a time, however much is asked for.
+        """
+        result = self.carry(1 << 40)
+        self.assertEqual(result.count, BLOCKS * BLOCK)
+        self.assertTrue(self.out[5:][: result.count] == pattern(9 + result.count)[9:])
+
+    def test_shortWrites(self) -> None:
+        """
+        A writer that takes little at a time gets all in the end.
+        """
+        self.most = 1000
+        self.verifiers = [b"verifier"] * 9999
+        self.assertEqual(self.carry(BLOCK + 1).count, BLOCK + 1)
+        self.assertTrue(self.out[5:][: BLOCK + 1] == pattern(BLOCK + 10)[9:])
+
+    def test_restart(self) -> None:
+        """
+        Blocks written under two verifiers are vouched for by neither.
+        """
+        self.verifiers[1] = b"verifie2"
+        result = self.carry(3 * BLOCK)
+        self.assertEqual((result.committed, result.verifier), (0, bytes(8)))
+
+    def test_failure(self) -> None:
+        """
+        A failure of any block is the failure of all.
+        """
+
+        async def failing(offset: int, count: int) -> ReadResult:
+            raise Unreachable("down")
+
+        running = Deferred.fromCoroutine(carry(failing, self.write, 0, 0, 10))
+        self.failureResultOf(running, Unreachable)
