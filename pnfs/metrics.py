@@ -173,17 +173,41 @@ class DataServersCollector(Collector):
             "Errors that clients report of devices",
             labels=("device", "status"),
         )
-        for (deviceid, status), count in list(self._layouts.errors.items()):
+        for (deviceid, status), count in list(self._layouts.reports.errors.items()):
             errors.add_metric(
                 (deviceid.hex(), _STATUSES.get(status, str(status))), count
             )
         yield errors
+        yield from self._transferred()
         recalls = CounterMetricFamily(
             "pnfs_recalls", "Layout recalls by how they ended", labels=("end",)
         )
         for end, count in sorted(self._recaller.counts.items()):
             recalls.add_metric((end,), count)
         yield recalls
+
+    def _transferred(self) -> Iterator[Any]:
+        """
+        What clients say they have read and written at data servers.
+        """
+        calls = CounterMetricFamily(
+            "pnfs_device_operations",
+            "READs and WRITEs that clients report of devices",
+            labels=("device", "direction"),
+        )
+        size = CounterMetricFamily(
+            "pnfs_device_bytes",
+            "Bytes that clients report to have read from devices and written there",
+            labels=("device", "direction"),
+        )
+        for deviceid, totals in list(self._layouts.reports.totals.items()):
+            name = deviceid.hex()
+            calls.add_metric((name, "read"), totals.readCount)
+            calls.add_metric((name, "write"), totals.writeCount)
+            size.add_metric((name, "read"), totals.readBytes)
+            size.add_metric((name, "write"), totals.writeBytes)
+        yield calls
+        yield size
 
 
 class _QuietSite(Site):

@@ -23,6 +23,7 @@ from pnfs.metrics import (
 )
 from pnfs.nfs4.context import ServerContext
 from pnfs.rpc.limits import Counters
+from pnfs.state.reports import DeviceTotals, Reports
 
 
 class Thing:
@@ -125,11 +126,14 @@ class CollectorTests(SynchronousTestCase):
             Thing(config=Thing(name="a"), up=True, space=Thing(spaceAvailable=5)),
             Thing(config=Thing(name="b"), up=False, space=None),
         ]
+        reports = Reports()
+        reports.errors[(b"\1" * 16, 5)] = 2
+        reports.totals[b"\1" * 16] = DeviceTotals(1, 20, 3, 400)
         found = told(
             DataServersCollector(
                 Thing(members=members),
                 Thing(counts={"returned": 3, "revoked": 1}),
-                Thing(errors={(b"\1" * 16, 5): 2}),
+                Thing(reports=reports),
             )
         )
         self.assertEqual(found["pnfs_data_server_up(a)"], 1)
@@ -137,7 +141,10 @@ class CollectorTests(SynchronousTestCase):
         self.assertEqual(found["pnfs_data_server_free_bytes(a)"], 5)
         self.assertNotIn("pnfs_data_server_free_bytes(b)", found)
         self.assertEqual(found["pnfs_recalls_total(revoked)"], 1)
-        self.assertEqual(found[f"pnfs_device_errors_total({'01' * 16},NFS4ERR_IO)"], 2)
+        device = "01" * 16
+        self.assertEqual(found[f"pnfs_device_errors_total({device},NFS4ERR_IO)"], 2)
+        self.assertEqual(found[f"pnfs_device_operations_total({device},read)"], 1)
+        self.assertEqual(found[f"pnfs_device_bytes_total({device},write)"], 400)
 
 
 class SiteTests(SynchronousTestCase):

@@ -24,10 +24,10 @@ import attrs
 from pnfs.state.errors import BadStateid, DelegRevoked, OldStateid
 from pnfs.state.files import FileState
 from pnfs.state.opens import WRITE
+from pnfs.state.reports import Reports
 from pnfs.state.stateids import RecallableState, StateidTable
 from pnfs.values import (
     NFS4_UINT64_MAX,
-    DeviceStatistics,
     IOMode,
     LayoutReport,
     LayoutSegment,
@@ -40,7 +40,6 @@ _END = 1 << 64
 _HALF = 0x80000000
 
 GRANTS_LIMIT = 16384
-REPORTS_LIMIT = 4096
 
 Segment = tuple[int, int, int]
 
@@ -197,8 +196,7 @@ class LayoutTable:
     All layouts, found through their file, client, stateid and data servers.
 
     @ivar grants: encoded layouts to be used again; see L{cachedGrant}.
-    @ivar errors: how often clients have reported (deviceid, status).
-    @ivar statistics: what a client (by clientid) has last said of a deviceid.
+    @ivar reports: L{Reports}: what clients say of their devices.
     @ivar listeners: called with (client, file, L{LayoutReport}) of each report.
     """
 
@@ -209,8 +207,7 @@ class LayoutTable:
         self._grants: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._generation = -1
         self.count = 0
-        self.errors: dict[tuple[bytes, int], int] = {}
-        self.statistics: dict[tuple[int, bytes], DeviceStatistics] = {}
+        self.reports = Reports()
         self.listeners: list[Callable[[Any, Any, LayoutReport], None]] = []
 
     def __len__(self) -> int:
@@ -424,27 +421,13 @@ class LayoutTable:
 
     def report(self, client: Any, file: Any, report: LayoutReport) -> None:
         """
-        Count what a client says of its devices, and tell who listens.
+        Keep what a client says of its devices, and tell who listens.
         """
         if not report.errors and not report.statistics:
             return
-        for error in report.errors:
-            key = (error.deviceid, error.status)
-            count = self.errors.pop(key, 0)
-            _limit(self.errors)
-            self.errors[key] = count + 1
-        for said in report.statistics:
-            about = (client.clientid, said.deviceid)
-            self.statistics.pop(about, None)
-            _limit(self.statistics)
-            self.statistics[about] = said
+        self.reports.note(client, file, report)
         for listener in list(self.listeners):
             listener(client, file, report)
-
-
-def _limit(table: dict[Any, Any]) -> None:
-    while len(table) >= REPORTS_LIMIT:
-        del table[next(iter(table))]
 
 
 def segmentsOf(granted: Iterable[LayoutSegment]) -> list[Segment]:

@@ -154,7 +154,9 @@ class Basics:
         done = self.begin(file.read(0, 3 * UNIT))
         self.clock.pump([0.1] * 4000)
         self.failureResultOf(done)
-        self.assertEqual(bool(self.mds.context.layouts.errors), self.layout != "files")
+        self.assertEqual(
+            bool(self.mds.context.layouts.reports.errors), self.layout != "files"
+        )
 
 
 class StripedTests(Basics, ClientCase):

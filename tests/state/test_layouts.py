@@ -336,8 +336,7 @@ class LayoutTests(SynchronousTestCase):
 
     def test_report(self) -> None:
         """
-        What clients say of their devices is counted and passed on; of cumulative
-        numbers the last ones count.
+        What clients say of their devices is kept and passed on.
         """
         told: list[Any] = []
         self.table.listeners.append(lambda *said: told.append(said))
@@ -347,29 +346,9 @@ class LayoutTests(SynchronousTestCase):
             said = DeviceStatistics(ONE, count, 0, 0, 0)
             report = LayoutReport((error,), (said,))
             self.table.report(self.client, self.file, report)
-        self.assertEqual(self.table.errors, {(ONE, 6): 2})
-        self.assertEqual(
-            self.table.statistics, {(1, ONE): DeviceStatistics(ONE, 2, 0, 0, 0)}
-        )
+        self.assertEqual(self.table.reports.errors, {(ONE, 6): 2})
         self.assertEqual(told[-1], (self.client, self.file, report))
         self.assertEqual(len(told), 2)
-
-    def test_reportBounded(self) -> None:
-        """
-        A client cannot fill the memory with invented devices.
-        """
-        self.patch(layouts, "REPORTS_LIMIT", 3)
-        for number in range(10):
-            self.table.report(
-                self.client,
-                self.file,
-                LayoutReport(
-                    (DeviceError(bytes([number]) * 16, 0, 1, 6, 38),),
-                    (DeviceStatistics(bytes([number]) * 16, 1, 1, 1, 1),),
-                ),
-            )
-        self.assertEqual(len(self.table.errors), 3)
-        self.assertEqual(len(self.table.statistics), 3)
 
     def test_memory(self) -> None:
         """

@@ -46,7 +46,7 @@ class LayoutErrorTests(SynchronousTestCase):
         held = self.fixture.hold()
         self.fixture.hold()
         self.assertEqual(self.error(held), 0)
-        self.assertEqual(self.fixture.server.layouts.errors, {(DEVICE, 6): 1})
+        self.assertEqual(self.fixture.server.layouts.reports.errors, {(DEVICE, 6): 1})
         self.assertEqual(told[0][2].errors, (DeviceError(DEVICE, 100, 200, 6, 38),))
 
     def test_withoutLayout(self) -> None:
@@ -57,7 +57,7 @@ class LayoutErrorTests(SynchronousTestCase):
             status = self.error(self.fixture.opened.stateid, inode)
             self.assertEqual(status, nfsstat4.NFS4ERR_BAD_STATEID)
             self.assertIn(status, layouterror.errors)
-        self.assertEqual(self.fixture.server.layouts.errors, {})
+        self.assertEqual(self.fixture.server.layouts.reports.errors, {})
 
     def test_minorVersion(self) -> None:
         """

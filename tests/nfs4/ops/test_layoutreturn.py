@@ -203,7 +203,7 @@ class LayoutReturnTests(SynchronousTestCase):
         body = b"\0\0\0\1" + failure() + b"\0\0\0\1" + statistics()
         status, _ = self.giveBack(held, layoutType=4, body=body)
         self.assertEqual(status, nfsstat4.NFS4ERR_DELAY)
-        self.assertEqual(fixture.server.layouts.errors, {(DEVICE, 6): 1})
+        self.assertEqual(fixture.server.layouts.reports.errors, {(DEVICE, 6): 1})
         ((client, file, report),) = told
         self.assertEqual((client, file), (fixture.client, fixture.state))
         self.assertEqual(report.errors, (DeviceError(DEVICE, 4096, 8192, 6, 38),))

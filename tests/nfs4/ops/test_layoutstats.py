@@ -51,10 +51,14 @@ class LayoutStatsTests(SynchronousTestCase):
         held = self.fixture.hold()
         self.assertEqual(self.stats(held), 0)
         self.assertEqual(self.stats(held, n=5), 0)
+        reports = self.fixture.server.layouts.reports
+        ((device, about),) = reports.ofFile(self.fixture.inode.state.fh)
+        self.assertEqual(device, DEVICE)
         self.assertEqual(
-            self.fixture.server.layouts.statistics,
-            {(self.fixture.clientid, DEVICE): DeviceStatistics(DEVICE, 5, 500, 4, 400)},
+            about.statistics,
+            {self.fixture.clientid: DeviceStatistics(DEVICE, 5, 500, 4, 400)},
         )
+        self.assertEqual(reports.totals[DEVICE].readCount, 5)
 
     def test_refused(self) -> None:
         """
@@ -68,4 +72,4 @@ class LayoutStatsTests(SynchronousTestCase):
         ):
             self.assertEqual(status, expected)
             self.assertIn(status, layoutstats.errors)
-        self.assertEqual(self.fixture.server.layouts.statistics, {})
+        self.assertEqual(self.fixture.server.layouts.reports.totals, {})
