@@ -385,6 +385,7 @@ class LayoutRequest:
         for this placement, epoch and iomode: the same one for all of them.
     @ivar stateid: 16 bytes for C{ffds_stateid}.
     @ivar uid: the file's owner, for loosely coupled servers.
+    @ivar tightlyCoupled: none of the file's servers is loosely coupled.
     @ivar deviceid: gives the 16-byte deviceid for an ordered tuple of UUIDs, and
         remembers what it means.
     """
@@ -399,6 +400,7 @@ class LayoutRequest:
     uid: int
     gid: int
     deviceid: Any
+    tightlyCoupled: bool = False
 
 
 @attrs.frozen

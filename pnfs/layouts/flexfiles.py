@@ -30,9 +30,11 @@ from pnfs.layouts.flexfiles_xdr import (
 from pnfs.layouts.mirrors import efficiencies
 from pnfs.values import (
     NFS4_UINT64_MAX,
+    NOBODY,
     DataServer,
     DeviceError,
     DeviceStatistics,
+    IOMode,
     LayoutReport,
     LayoutRequest,
     LayoutSegment,
@@ -42,6 +44,18 @@ from pnfs.values import (
 from pnfs.xdr.errors import XDRError
 
 STATISTICS_HINT_SECONDS = 60
+
+
+def _userOf(request: LayoutRequest) -> int:
+    """
+    C{ffds_user}: of loosely coupled data servers the owner, as which clients then
+    write and read there. With tight coupling clients come as themselves, and the
+    name says no more than that a layout for reading is none for writing (RFC 8435,
+    section 2.2): only then may it be somebody who might not read.
+    """
+    if request.tightlyCoupled and request.iomode == IOMode.READ:
+        return NOBODY if request.uid != NOBODY else NOBODY - 1
+    return request.uid
 
 
 @implementer(ILayoutDriver)
@@ -84,7 +98,7 @@ class FlexFilesLayoutDriver:
         As L{ILayoutDriver.grant}.
         """
         (mirrors,) = placement.columns
-        user = b"%d" % request.uid
+        user = b"%d" % _userOf(request)
         group = b"%d" % request.gid
         body = flexLayout.encode(
             ff_layout4(

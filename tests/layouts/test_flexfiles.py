@@ -129,6 +129,24 @@ class FlexFilesTests(SynchronousTestCase):
                 (stateid, handle, uid, gid), (bytes(16), b"capability" * 5, 1000, 100)
             )
 
+    def test_grantUser(self) -> None:
+        """
+        With tight coupling a layout for reading names another user than one for
+        writing, and the same group; a loosely coupled server knows only the owner.
+        """
+        placement = self.driver.place(place(), servers(1))
+        for tight, iomode, uid, expected in (
+            (True, IOMode.READ, 1000, 65534),
+            (True, IOMode.READ, 65534, 65533),
+            (True, IOMode.RW, 1000, 1000),
+            (False, IOMode.READ, 1000, 1000),
+            (False, IOMode.RW, 1000, 1000),
+        ):
+            wanted = request(iomode=iomode, tightlyCoupled=tight, uid=uid)
+            (segment,) = self.driver.grant(wanted, placement)
+            ((_, _, _, _, user, group),) = linux.flexLayout(segment.body)
+            self.assertEqual((user, group), (expected, 100))
+
     def test_grantTooSmall(self) -> None:
         """
         A client that takes few bytes is refused rather than overrun.

@@ -253,6 +253,10 @@ def _encode(
     server = ctx.server
     if not driver.supports(placement):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+    try:
+        servers = [server.devices.server(uuid) for uuid in placement.dataServers]
+    except NoSuchServer:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
     request = LayoutRequest(
         iomode=iomode,
         offset=0,
@@ -264,6 +268,7 @@ def _encode(
         uid=inode.uid,
         gid=inode.gid,
         deviceid=partial(server.devices.deviceid, driver),
+        tightlyCoupled=all([each.tightlyCoupled for each in servers]),
     )
     try:
         granted = driver.grant(request, placement)

@@ -93,10 +93,10 @@ class LayoutGetTests(SynchronousTestCase):
         self.fixture.export.layout = "flexfiles"
         data = self.fixture.data
         data.placing = attrs.evolve(data.placing, mirrors=2)
-        status, rest = self.get(layoutType=4, iomode=1)
+        status, rest = self.get(layoutType=4, iomode=2)
         self.assertEqual(status, OK)
         _, iomode, layoutType, body = self.layoutOf(rest)
-        self.assertEqual((iomode, layoutType), (1, 4))
+        self.assertEqual((iomode, layoutType), (2, 4))
         mirrors = linux.flexLayout(body)
         self.assertEqual([mirror[4:] for mirror in mirrors], [(1000, 100)] * 2)
 
