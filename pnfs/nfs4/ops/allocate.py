@@ -5,11 +5,18 @@ ALLOCATE at the metadata server (RFC 7862, section 15.1): reserve space.
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
-from pnfs.nfs4.ops.conflicts import clearSetuid, requireIOPermission, requireIOState
+from pnfs.nfs4.ops.conflicts import (
+    clearSetuid,
+    requireIOPermission,
+    requireIOState,
+    withdrawDelegations,
+)
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.read import MAX_OFFSET
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -56,16 +63,31 @@ def requireRange(offset: int, length: int) -> None:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
 
 
-def requireWritable(ctx: CompoundContext, inode: Inode, stateid: bytes) -> Credential:
+def requireWritable(
+    ctx: CompoundContext, inode: Inode, stateid: bytes
+) -> tuple[Any, Credential]:
     """
     May the caller change the bytes of a file? The checks are those of WRITE.
 
-    @return: the caller's credential after root squash.
+    @return: the state, as L{requireIOState} has it, and the caller's credential
+        after root squash; both for L{finishChange}.
     """
-    requireIOState(ctx, inode, stateid, WRITE)
+    state = requireIOState(ctx, inode, stateid, WRITE)
     if ctx.export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
-    return requireIOPermission(ctx, inode, WRITE)
+    return state, requireIOPermission(ctx, inode, WRITE)
+
+
+async def finishChange(
+    ctx: CompoundContext, inode: Inode, state: Any, credential: Credential
+) -> None:
+    """
+    What follows a change of the bytes of a file, as with WRITE.
+    """
+    if state is None:
+        withdrawDelegations(ctx, inode)
+    if inode.mode & 0o6000:
+        await clearSetuid(ctx.export, inode, credential)
 
 
 @operation(
@@ -85,7 +107,6 @@ async def allocate(ctx: CompoundContext, args: ALLOCATE4args) -> None:
     inode = requireSparseFile(ctx)
     if offset + length > MAX_OFFSET:
         raise NFSError(nfsstat4.NFS4ERR_FBIG)
-    credential = requireWritable(ctx, inode, args.aa_stateid)
+    state, credential = requireWritable(ctx, inode, args.aa_stateid)
     await ctx.server.data.allocate(ctx.export, inode, offset, length)
-    if inode.mode & 0o6000:
-        await clearSetuid(ctx.export, inode, credential)
+    await finishChange(ctx, inode, state, credential)

@@ -11,11 +11,11 @@ from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.allocate import (
     ALLOCATE_ERRORS,
+    finishChange,
     requireRange,
     requireSparseFile,
     requireWritable,
 )
-from pnfs.nfs4.ops.conflicts import clearSetuid
 from pnfs.nfs4.ops.read import MAX_OFFSET
 from pnfs.nfs4.types import length4, offset4, stateid4
 
@@ -46,10 +46,9 @@ async def deallocate(ctx: CompoundContext, args: DEALLOCATE4args) -> None:
     offset, length = args.da_offset, args.da_length
     requireRange(offset, length)
     inode = requireSparseFile(ctx)
-    credential = requireWritable(ctx, inode, args.da_stateid)
+    state, credential = requireWritable(ctx, inode, args.da_stateid)
     offset = min(offset, MAX_OFFSET)
     length = min(length, MAX_OFFSET - offset)
     if length:
         await ctx.server.data.deallocate(ctx.export, inode, offset, length)
-    if inode.mode & 0o6000:
-        await clearSetuid(ctx.export, inode, credential)
+    await finishChange(ctx, inode, state, credential)

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from twisted.internet.defer import Deferred
 
-from pnfs.nfs4.requests import opaque, sizeAttribute
+from pnfs.nfs4.requests import allocate, deallocate, opaque, readPlus, sizeAttribute
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID, READ_BYPASS_STATEID
 from pnfs.values import FileType
@@ -88,6 +88,10 @@ class ConflictTests(DelegationCase):
                 openArgs(b"file", WRITE | NO_DELEG, how=unchecked(sizeAttribute(0)))
             ),
             "WRITE without an open": self.does(writeArgs(ANONYMOUS_STATEID)),
+            "ALLOCATE without an open": self.does(allocate(ANONYMOUS_STATEID, 0, 9)),
+            "DEALLOCATE without an open": self.does(
+                deallocate(ANONYMOUS_STATEID, 0, 9)
+            ),
             "SETATTR of the size": self.does(
                 setattrArgs(ANONYMOUS_STATEID, {4: bytes(8)})
             ),
@@ -113,6 +117,7 @@ class ConflictTests(DelegationCase):
         return {
             "OPEN to read": self.opens(READ),
             "READ without an open": self.does(readArgs(ANONYMOUS_STATEID)),
+            "READ_PLUS without an open": self.does(readPlus(ANONYMOUS_STATEID, 0, 9)),
             "READ that bypasses locks": self.does(readArgs(READ_BYPASS_STATEID)),
         }
 
