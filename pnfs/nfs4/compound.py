@@ -6,7 +6,7 @@ The COMPOUND procedure (RFC 8881, section 16.2): operations in order, until one 
 from __future__ import annotations
 
 import struct
-from typing import Any, Coroutine, Mapping
+from typing import Any, Awaitable, Coroutine, Mapping, Optional, Union
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
@@ -25,6 +25,8 @@ NFSPROC4_COMPOUND = 1
 
 OP_SEQUENCE = 53
 OP_ILLEGAL = 10044
+LAST_OF_MINOR_1 = 58
+LAST_OPERATION = 75
 TAG_LIMIT = 1024
 
 MODIFYING_REPLY = 1024
@@ -38,7 +40,6 @@ _unpackTwo = struct.Struct(">II").unpack_from
 _unpackNumber = struct.Struct(">I").unpack_from
 _packTwo = struct.Struct(">II").pack
 
-_OK = int(nfsstat4.NFS4_OK)
 _BADXDR = int(nfsstat4.NFS4ERR_BADXDR)
 _DELAY = int(nfsstat4.NFS4ERR_DELAY)
 _SERVERFAULT = int(nfsstat4.NFS4ERR_SERVERFAULT)
@@ -90,11 +91,12 @@ class CompoundServer:
 
     def compound(
         self, call: Any, buf: Any, pos: int
-    ) -> Coroutine[Any, Any, list[Piece]]:
+    ) -> Union[list[Piece], Coroutine[Any, Any, list[Piece]]]:
         """
         NFSPROC4_COMPOUND.
 
-        @return: a coroutine of the pieces of C{COMPOUND4res}.
+        @return: the pieces of C{COMPOUND4res}, or a coroutine of them if an
+            operation has to wait.
         @raise XDRError: it is too short for one.
         """
         start = pos
@@ -112,125 +114,205 @@ class CompoundServer:
                 pos += 8
         except struct.error:
             raise XDRError("truncated COMPOUND") from None
-        return self._serve(call, buf, pos, tag, minor, count, start)
-
-    async def _serve(
-        self,
-        call: Any,
-        buf: Any,
-        pos: int,
-        tag: bytes,
-        minor: int,
-        count: int,
-        start: int,
-    ) -> list[Piece]:
         table = self._tables.get(minor)
         if table is None:
-            return [self._head(nfsstat4.NFS4ERR_MINOR_VERS_MISMATCH, tag, 0)]
+            return [_head(nfsstat4.NFS4ERR_MINOR_VERS_MISMATCH, tag, 0)]
         if tag:
             try:
                 tag.decode("utf-8")
             except UnicodeDecodeError:
-                return [self._head(nfsstat4.NFS4ERR_INVAL, tag, 0)]
-        server = self.server
+                return [_head(nfsstat4.NFS4ERR_INVAL, tag, 0)]
         ctx = CompoundContext(
-            server, call, call.credential, minor, self._seconds(), count
+            self.server,
+            call,
+            call.credential,
+            minor,
+            self._seconds(),
+            count,
+            buf,
+            start,
         )
-        ctx.request = buf
-        ctx.requestStart = start
+        try:
+            waiting = self._run(ctx, table, pos, None)
+        except Replay as replay:
+            return replay.args[0]  # type: ignore[no-any-return]
+        if waiting is None:
+            return self._finish(ctx, tag)
+        return self._wait(ctx, table, waiting, tag)
+
+    def _run(
+        self,
+        ctx: CompoundContext,
+        table: Mapping[int, Operation],
+        pos: int,
+        operation: Optional[Operation],
+    ) -> Optional[Awaitable[int]]:
+        """
+        Do operations until one has to wait, or fails, or all are done.
+
+        @param pos: where the next one is.
+        @param operation: the one just done, after waiting.
+        @return: what the current operation, C{ctx.operation}, waits for.
+        """
+        buf = ctx.request
         out = ctx.out
-        done = server.done
-        status = _OK
-        size = 0
-        index = 0
+        count = ctx.count
+        index = ctx.index
+        mark = ctx.mark
+        done = self.server.done
         number = OP_ILLEGAL
-        while index < count:
-            mark = len(out)
-            operation = None
-            try:
+        try:
+            while True:
+                if operation is not None:
+                    # It is done: is there room for what it says?
+                    end = len(out)
+                    if end == mark + 1:
+                        size = ctx.size + len(out[mark])
+                    else:
+                        size = ctx.size + sum([len(piece) for piece in out[mark:]])
+                    if size > ctx.limitBytes:
+                        raise NFSError(_tooBig(ctx))
+                    ctx.size = size
+                    done[operation.number] += 1
+                    mark = end
+                    index += 1
+                    ctx.index = index
+                if index == count:
+                    return None
+                operation = None
                 (number,) = _unpackNumber(buf, pos)
                 operation = table.get(number)
                 if operation is None:
-                    if number <= 2 or number > 75:
-                        number = OP_ILLEGAL
-                        raise NFSError(nfsstat4.NFS4ERR_OP_ILLEGAL)
-                    raise NFSError(
-                        nfsstat4.NFS4ERR_OP_ILLEGAL
-                        if minor == 1 and number > 58
-                        else nfsstat4.NFS4ERR_NOTSUPP
-                    )
+                    raise _unknown(number, ctx.minor)
                 if ctx.slot is None:
-                    self._checkSessionless(operation, index, count)
+                    if index or number != OP_SEQUENCE:
+                        _checkSessionless(operation, index, count)
                 elif number == OP_SEQUENCE:
                     raise NFSError(nfsstat4.NFS4ERR_SEQUENCE_POS)
-                if operation.modifies and size + MODIFYING_REPLY > ctx.limitBytes:
-                    raise NFSError(self._tooBig(ctx))
-                ctx.index = index
+                if operation.modifies and ctx.size + MODIFYING_REPLY > ctx.limitBytes:
+                    raise NFSError(_tooBig(ctx))
                 after = operation.run(ctx, buf, pos + 4)
                 if after.__class__ is not int:
-                    after = await after  # type: ignore[misc]
+                    ctx.mark = mark
+                    ctx.operation = operation
+                    return after  # type: ignore[return-value]
                 pos = after
-                for piece in out[mark:]:
-                    size += len(piece)
-                if size > ctx.limitBytes:
-                    size -= sum([len(piece) for piece in out[mark:]])
-                    raise NFSError(self._tooBig(ctx))
-                ctx.size = size
-                done[number] += 1
-                index += 1
-            except Replay as replay:
-                return replay.args[0]  # type: ignore[no-any-return]
+        except Replay:
+            raise
+        except Exception as error:
+            ctx.mark = mark
+            self._failed(ctx, error, operation, number)
+        return None
+
+    async def _wait(
+        self,
+        ctx: CompoundContext,
+        table: Mapping[int, Operation],
+        waiting: Optional[Awaitable[int]],
+        tag: bytes,
+    ) -> list[Piece]:
+        """
+        Go on when the operation that waits is done.
+        """
+        while waiting is not None:
+            operation = ctx.operation
+            try:
+                pos = await waiting
             except Exception as error:
-                status, body = _statusOf(error, operation.name if operation else "")
-                for piece in out[mark:]:
-                    if piece.__class__ not in (bytes, memoryview):
-                        piece.release()  # type: ignore[union-attr]
-                del out[mark:]
-                if operation is None and status == _BADXDR:
-                    # Not even its number was there.
-                    number = OP_ILLEGAL
-                if operation is not None and not body:
-                    body = operation.errorBody
-                out.append(_packTwo(number, status) + body)
-                key = (number, int(status))
-                server.failed[key] = server.failed.get(key, 0) + 1
-                index += 1
+                self._failed(ctx, error, operation, operation.number)
                 break
-        out.insert(0, self._head(status, tag, index))
+            waiting = self._run(ctx, table, pos, operation)
+        return self._finish(ctx, tag)
+
+    def _failed(
+        self,
+        ctx: CompoundContext,
+        error: Exception,
+        operation: Optional[Operation],
+        number: int,
+    ) -> None:
+        """
+        An operation has raised: its status ends the COMPOUND.
+        """
+        status, body = _statusOf(error, operation.name if operation else "")
+        out = ctx.out
+        mark = ctx.mark
+        for piece in out[mark:]:
+            if piece.__class__ not in (bytes, memoryview):
+                piece.release()  # type: ignore[union-attr]
+        del out[mark:]
+        if operation is None and (
+            status == _BADXDR or not 2 < number <= LAST_OPERATION
+        ):
+            # Not even its number was there, or it is none.
+            number = OP_ILLEGAL
+        if operation is not None and not body:
+            body = operation.errorBody
+        out.append(_packTwo(number, status) + body)
+        failed = self.server.failed
+        key = (number, int(status))
+        failed[key] = failed.get(key, 0) + 1
+        ctx.status = status
+        ctx.index += 1
+
+    def _finish(self, ctx: CompoundContext, tag: bytes) -> list[Piece]:
+        """
+        The whole answer.
+        """
+        out = ctx.out
+        if tag:
+            out[0] = _head(ctx.status, tag, ctx.index)
+        else:
+            out[0] = _packHeader(ctx.status, 0, ctx.index)
         slot = ctx.slot
         if slot is not None:
             slot.finish(ctx, out)
+        server = self.server
         server.served = served = server.served + 1
         if not served & 63 and server.latency is not None:
             server.latency.observe(self._seconds() - ctx.now)
         return out
 
-    def _head(self, status: int, tag: bytes, count: int) -> bytes:
-        if not tag:
-            return _packHeader(status, 0, count)
-        return b"".join(
-            (
-                _packTwo(status, len(tag)),
-                tag,
-                PAD[len(tag) & 3],
-                count.to_bytes(4, "big"),
-            )
+
+def _head(status: int, tag: bytes, count: int) -> bytes:
+    """
+    The start of C{COMPOUND4res}.
+    """
+    return b"".join(
+        (
+            _packTwo(status, len(tag)),
+            tag,
+            PAD[len(tag) & 3],
+            count.to_bytes(4, "big"),
         )
+    )
 
-    def _checkSessionless(self, operation: Operation, index: int, count: int) -> None:
-        """
-        Without SEQUENCE only a few operations may stand, and those alone.
-        """
-        if operation.number == OP_SEQUENCE:
-            if index:
-                raise NFSError(nfsstat4.NFS4ERR_SEQUENCE_POS)
-        elif not operation.sessionless:
-            raise NFSError(nfsstat4.NFS4ERR_OP_NOT_IN_SESSION)
-        elif count != 1:
-            raise NFSError(nfsstat4.NFS4ERR_NOT_ONLY_OP)
 
-    def _tooBig(self, ctx: CompoundContext) -> int:
-        slot = ctx.slot
-        if slot is not None and slot.cacheThis:
-            return nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE
-        return nfsstat4.NFS4ERR_REP_TOO_BIG
+def _unknown(number: int, minor: int) -> NFSError:
+    """
+    What an operation gets that is not in the table.
+    """
+    if not 2 < number <= LAST_OPERATION or (minor == 1 and number > LAST_OF_MINOR_1):
+        return NFSError(nfsstat4.NFS4ERR_OP_ILLEGAL)
+    return NFSError(nfsstat4.NFS4ERR_NOTSUPP)
+
+
+def _checkSessionless(operation: Operation, index: int, count: int) -> None:
+    """
+    Without SEQUENCE only a few operations may stand, and those alone.
+    """
+    if operation.number == OP_SEQUENCE:
+        raise NFSError(nfsstat4.NFS4ERR_SEQUENCE_POS)
+    if not operation.sessionless:
+        raise NFSError(nfsstat4.NFS4ERR_OP_NOT_IN_SESSION)
+    if count != 1:
+        raise NFSError(nfsstat4.NFS4ERR_NOT_ONLY_OP)
+
+
+def _tooBig(ctx: CompoundContext) -> int:
+    """
+    The status for a result that does not fit any more.
+    """
+    if ctx.slot is not None and ctx.slot.cacheThis:
+        return nfsstat4.NFS4ERR_REP_TOO_BIG_TO_CACHE
+    return nfsstat4.NFS4ERR_REP_TOO_BIG

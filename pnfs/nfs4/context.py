@@ -100,7 +100,6 @@ class ServerContext:
     failed: dict[tuple[int, int], int] = attrs.Factory(dict)
 
 
-@attrs.define(eq=False)
 class CompoundContext:
     """
     One COMPOUND being served.
@@ -108,28 +107,31 @@ class CompoundContext:
     On a metadata server the current filehandle is C{fh}, with its C{inode} and
     C{export} always set beside it; on a data server C{fh} with C{capability}.
 
+    There is one for every request, so what most of them never touch stands in the
+    class and costs nothing to set up.
+
     @ivar server: L{ServerContext}.
     @ivar call: L{pnfs.rpc.program.Call}.
     @ivar now: the monotonic clock, read once.
     @ivar stateid: the current stateid (RFC 8881, section 16.2.3.1.2), or None.
-    @ivar out: pieces of the results so far; size: their bytes.
+    @ivar out: the pieces of C{COMPOUND4res} so far, the first of them yet empty.
+    @ivar size: the bytes of the results so far.
     @ivar limitBytes: what the results may come to.
     @ivar index: of this operation in the COMPOUND; count: of all of them.
+    @ivar mark: where this operation's result begins in C{out}.
+    @ivar operation: the one that waits, if one does.
+    @ivar status: of the COMPOUND.
     @ivar session: and C{slot}, C{client}: set by SEQUENCE.
-    @ivar digest: of the request, for the slot.
+    @ivar request: the record; C{requestStart}: where C{COMPOUND4args} begins in it.
     @ivar asked: the inode whose size the data servers were asked for last.
     """
 
-    server: Any
-    call: Any
-    credential: Credential
-    minor: int
-    now: float
-    count: int
-    out: list[Piece] = attrs.Factory(list)
     size: int = 0
     limitBytes: int = 1 << 20
     index: int = 0
+    mark: int = 1
+    operation: Any = None
+    status: int = 0
     fh: bytes = b""
     inode: Any = None
     export: Any = None
@@ -142,9 +144,28 @@ class CompoundContext:
     session: Any = None
     slot: Any = None
     client: Any = None
-    request: Any = None
-    requestStart: int = 0
     asked: Any = None
+
+    def __init__(
+        self,
+        server: Any,
+        call: Any,
+        credential: Credential,
+        minor: int,
+        now: float,
+        count: int,
+        request: Any,
+        requestStart: int,
+    ) -> None:
+        self.server = server
+        self.call = call
+        self.credential = credential
+        self.minor = minor
+        self.now = now
+        self.count = count
+        self.request = request
+        self.requestStart = requestStart
+        self.out: list[Piece] = [b""]
 
     def setCurrent(self, fh: bytes, inode: Any, export: Any) -> None:
         """

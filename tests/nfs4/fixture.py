@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import blake2b
-from typing import Any, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from twisted.internet.task import Clock
 
@@ -47,6 +47,7 @@ from pnfs.state.sessions import SessionLimits, SessionTable
 from pnfs.state.stateids import StateidTable
 from pnfs.values import Credential
 from pnfs.xdr.codec import codecFor
+from pnfs.xdr.errors import XDRError
 
 SESSION_OPERATIONS: tuple[Operation, ...] = (
     backchannel_ctl,
@@ -182,6 +183,27 @@ class Connection(Peer):
         super().__init__((), write, clock, disconnect=self.connectionLost, firstXID=1)
 
 
+def serve(
+    compounds: CompoundServer,
+    call: Call,
+    wire: bytes,
+    done: Callable[[Any], None],
+    failed: Callable[[Any], None],
+) -> None:
+    """
+    Have a COMPOUND served, whether it is answered at once or later.
+    """
+    try:
+        served = compounds.compound(call, wire, 0)
+    except XDRError as error:
+        failed(error)
+    else:
+        if isinstance(served, list):
+            done(served)
+        else:
+            drive(served, done, failed)
+
+
 class Fixture:
     """
     A server in memory, and one client of it.
@@ -267,7 +289,7 @@ class Fixture:
         def finished(pieces: list[Any]) -> None:
             outcome.append(Reply(b"".join([bytes(piece) for piece in pieces])))
 
-        drive(self.compounds.compound(call, wire, 0), finished, outcome.append)
+        serve(self.compounds, call, wire, finished, outcome.append)
         return outcome
 
     def compound(self, *ops: bytes, **more: Any) -> Reply:

@@ -20,11 +20,10 @@ from pnfs.nfs4.slots import SessionLost
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import nfsstat4
-from pnfs.rpc.coroutines import drive
 from pnfs.rpc.errors import CallTimeout, ConnectionClosed
 from pnfs.rpc.program import Call
 from pnfs.state.sessions import SessionLimits
-from tests.nfs4.fixture import Fixture
+from tests.nfs4.fixture import Fixture, serve
 
 _u32 = struct.Struct(">I").pack
 
@@ -75,7 +74,7 @@ class Line:
             else:
                 result.callback((b"".join(bytes(piece) for piece in answer), 0))
 
-        drive(fixture.compounds.compound(call, wire, 0), finished, result.errback)
+        serve(fixture.compounds, call, wire, finished, result.errback)
         return result
 
     def close(self) -> None:

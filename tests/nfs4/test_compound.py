@@ -18,11 +18,17 @@ from pnfs.nfs4.operation import hotOperation, okHeader, operation
 from pnfs.nfs4.ops.create_session import channel_attrs4
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import uint32_t
-from pnfs.rpc.coroutines import drive
 from pnfs.rpc.program import Call
 from pnfs.values import FileSlice
 from pnfs.xdr.errors import XDRError
-from tests.nfs4.fixture import Fixture, Reply, args, compoundArgs, sequenceArgs
+from tests.nfs4.fixture import (
+    Fixture,
+    Reply,
+    args,
+    compoundArgs,
+    sequenceArgs,
+    serve,
+)
 
 ILLEGAL = 10044
 
@@ -165,7 +171,7 @@ class CompoundTests(SynchronousTestCase):
         fixture = self.fixture
         call = Call(1, fixture.credential, fixture.connection, len(wire))
         outcome: list[Any] = []
-        drive(fixture.compounds.compound(call, wire, 0), outcome.append, outcome.append)
+        serve(fixture.compounds, call, wire, outcome.append, outcome.append)
         return Reply(b"".join(outcome[0]))
 
     def test_illegal(self) -> None:

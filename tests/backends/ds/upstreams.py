@@ -32,7 +32,7 @@ from pnfs.state.locks import LockTable
 from pnfs.state.opens import OpenTable
 from pnfs.values import Piece, SetAttributes
 from pnfs.xdr.codec import Codec, codecFor
-from tests.nfs4.fixture import Fixture
+from tests.nfs4.fixture import Fixture, serve
 
 Answer = Callable[[int, int, bytes], Deferred[bytes]]
 
@@ -154,7 +154,7 @@ class MDS(Fixture):
         def finished(pieces: list[Any]) -> None:
             answer.callback(b"".join([bytes(piece) for piece in pieces]))
 
-        drive(self.compounds.compound(call, wire, 0), finished, answer.errback)
+        serve(self.compounds, call, wire, finished, answer.errback)
         return answer
 
 

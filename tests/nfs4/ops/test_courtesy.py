@@ -277,8 +277,10 @@ class LayoutCourtesyTests(SynchronousTestCase):
             1,
             self.fixture.clock.seconds(),
             1,
-            client=self.fixture.client,
+            b"",
+            0,
         )
+        ctx.client = self.fixture.client
         self.assertRaises(Delay, sharesGiveWay, ctx, file, READ, WRITE)
         self.assertNotIn(self.first, list(self.fixture.server.clients))
         self.fixture.data.pause = None
