@@ -5,7 +5,7 @@ The shorter way from epoll to our connections, with a reactor of its own.
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, Callable
 from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +15,7 @@ from pnfs.rpc.connection import Connection
 from pnfs.rpc.dispatch import hasten
 from pnfs.rpc.hub import Hub
 from tests.rpc.handreactor import HandReactor
-from tests.rpc.wire import Service, call, mark, success
+from tests.rpc.wire import ECHO, VERSION, Service, call, mark, success
 
 
 class _Reader:
@@ -49,6 +49,7 @@ class HastenTests(SynchronousTestCase):
         self.addCleanup(self._closeReactor)
         self.assertTrue(hasten(self.reactor))
         self.service = Service()
+        self.events: list[str] = []
         self.hub = Hub([self.service.program], self.reactor)
         near, self.far = self.pair()
         self.gone: list[Connection] = []
@@ -128,6 +129,78 @@ class HastenTests(SynchronousTestCase):
         self.reactor.doIteration(0)
         self.assertEqual(reader.said, [b"hello"])
         self.reactor.removeReader(reader)
+
+    def serving(self, *effects: Callable[[], Any]) -> None:
+        """
+        Have the next calls do this, each before its answer.
+        """
+        left = list(effects)
+
+        def procedure(call: Any, buf: Any, pos: int) -> list[Any]:
+            left.pop(0)()
+            return []
+
+        self.service.program.versions[VERSION][ECHO] = procedure
+
+    def another(self) -> None:
+        """
+        The other end sends a call.
+        """
+        self.far.send(mark(call(ECHO)))
+
+    def noted(self) -> None:
+        """
+        What a timer or a thread calls.
+        """
+        self.events.append("called")
+
+    def test_goesOn(self) -> None:
+        """
+        Call after call is served without a turn of the whole reactor in between,
+        until a thread has something for it.
+        """
+        self.serving(
+            self.another, self.another, lambda: self.reactor.callFromThread(self.noted)
+        )
+        self.another()
+        self.reactor.doIteration(None)
+        self.assertEqual(len(self.far.recv(1000)), 3 * len(mark(success())))
+        self.reactor.runUntilCurrent()
+        self.assertEqual(self.events, ["called"])
+
+    def test_newTimer(self) -> None:
+        """
+        A timer set by a call is heeded at once.
+        """
+        self.serving(lambda: self.reactor.callLater(0, self.noted))
+        self.another()
+        self.reactor.doIteration(None)
+        self.reactor.runUntilCurrent()
+        self.assertEqual(self.events, ["called"])
+
+    def test_timerDue(self) -> None:
+        """
+        However many calls come, a timer is not late.
+        """
+        self.reactor.callLater(0.01, self.noted)
+        self.reactor.runUntilCurrent()
+        self.serving(*[self.another] * 100000)
+        self.another()
+        turns = 0
+        while not self.events:
+            self.reactor.doIteration(self.reactor.timeout())
+            self.reactor.runUntilCurrent()
+            turns += 1
+        self.assertLess(turns, 4)
+
+    def test_oneTurn(self) -> None:
+        """
+        Who asks for a turn without waiting gets one.
+        """
+        self.serving(self.another, self.another)
+        self.another()
+        self.reactor.doIteration(0)
+        self.assertEqual(self.far.recv(1000), mark(success()))
 
 
 class OtherReactorTests(SynchronousTestCase):
