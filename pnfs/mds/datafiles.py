@@ -29,7 +29,7 @@ from pnfs.layouts.striping import split
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.holes import SparseFiles
-from pnfs.mds.placing import Placing
+from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.removals import Removals
 from pnfs.mds.turns import Turns
 from pnfs.mds.writing import writer, written
@@ -221,7 +221,7 @@ class DataFiles(SparseFiles):
         await self._apply(
             export,
             inode,
-            lambda: SetAttributes(mode=inode.mode, uid=inode.uid, gid=inode.gid),
+            lambda: SetAttributes(mode=dataMode(inode), uid=inode.uid, gid=inode.gid),
         )
 
     async def applyTimes(self, export: Any, inode: Inode) -> None:

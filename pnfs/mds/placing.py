@@ -171,7 +171,7 @@ class Placing:
 
     async def _createOne(self, ds: Any, inode: Inode, placement: Placement) -> None:
         await ds.create(
-            placement.name, inode.uid, inode.gid, inode.mode, placement.epoch
+            placement.name, inode.uid, inode.gid, dataMode(inode), placement.epoch
         )
         if inode.size:
             await ds.extend(placement.name, inode.size)
@@ -193,6 +193,15 @@ def _alike(
     ):
         return placement
     return attrs.evolve(placement, columns=like.columns)
+
+
+def dataMode(inode: Inode) -> int:
+    """
+    The mode of a file's data files. Where an access control list decides, they are
+    open to all: the handle, given only to those whom the list allows, is what
+    authorises (docs/adr/0005-access-control-lists-and-data-files.md).
+    """
+    return inode.mode if inode.acl is None else 0o666
 
 
 def _driverOf(export: Any) -> Any:

@@ -108,3 +108,18 @@ def mayAdd(directory: Inode, credential: Credential, subdirectory: bool) -> bool
         return permissions(directory, credential) & 3 == 3
     wanted = acl.EXECUTE | (acl.ADD_SUBDIRECTORY if subdirectory else acl.ADD_FILE)
     return acl.rights(directory, credential) & wanted == wanted
+
+
+def mayReadACL(inode: Inode, credential: Credential) -> bool:
+    """
+    May the caller see the access control list? One that says what the mode says is
+    no secret.
+    """
+    return inode.acl is None or bool(acl.rights(inode, credential) & acl.READ_ACL)
+
+
+def mayAppend(inode: Inode, credential: Credential) -> bool:
+    """
+    Does a file's access control list allow to write at its end?
+    """
+    return bool(acl.rights(inode, credential) & acl.APPEND_DATA)

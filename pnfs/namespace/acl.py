@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.namespace.test_acl -*-
 """
-Access control lists: what they grant, and the mode they amount to (RFC 8881,
-section 6).
+Access control lists: what they grant, and what is inherited of them (RFC 8881,
+section 6). What they have to do with modes is in L{pnfs.namespace.modes}.
 
 Not known here is how a caller logged in, so C{INTERACTIVE@}, C{DIALUP@}, C{BATCH@}
 and C{SERVICE@} are nobody; they may be kept in a list to allow, not to deny.
@@ -52,10 +52,10 @@ UNKNOWABLE = frozenset({Who.INTERACTIVE, Who.DIALUP, Who.BATCH, Who.SERVICE})
 RWX = READ_DATA | WRITE_DATA | APPEND_DATA | EXECUTE
 """What the permission bits of a mode are about."""
 
-_EVERYBODY = READ_ATTRIBUTES | READ_ACL | SYNCHRONIZE
-_OWNERS = READ_ATTRIBUTES | WRITE_ATTRIBUTES | READ_ACL | WRITE_ACL
+OWNERS = READ_ATTRIBUTES | WRITE_ATTRIBUTES | READ_ACL | WRITE_ACL
+"""What an owner can always do."""
+
 _AUTH_NONE = 0
-_STICKY = 0o1000
 _DIR = FileType.DIR
 _OWNER = int(Who.OWNER)
 _GROUP = int(Who.GROUP)
@@ -132,7 +132,7 @@ def rights(inode: Inode, credential: Credential) -> int:
         return everything
     allowed, _ = evaluate(inode, credential)
     allowed |= READ_ATTRIBUTES | SYNCHRONIZE
-    return allowed | _OWNERS if uid == inode.uid else allowed
+    return allowed | OWNERS if uid == inode.uid else allowed
 
 
 def appendOnly(acl: ACL) -> bool:
@@ -146,161 +146,6 @@ def appendOnly(acl: ACL) -> bool:
         if bits == (APPEND_DATA if ace.type == ALLOW else WRITE_DATA):
             return True
     return False
-
-
-# -- modes ---------------------------------------------------------------------
-
-
-def modeOf(acl: ACL) -> int:
-    """
-    The nine permission bits that a list amounts to (RFC 8881, section 6.3.2).
-    Writing needs both rights to write.
-    """
-    mode = 0
-    for who, shift in ((_OWNER, 6), (_GROUP, 3), (_EVERYONE, 0)):
-        allowed, left = 0, RWX
-        for ace in acl.aces:
-            if ace.who in (who, _EVERYONE) and not ace.flag & INHERIT_ONLY:
-                if ace.type == ALLOW:
-                    allowed |= ace.mask & left
-                left &= ~ace.mask
-        mode |= _bits(allowed) << shift
-    return mode
-
-
-def _bits(mask: int) -> int:
-    bits = 4 if mask & READ_DATA else 0
-    if mask & WRITE_DATA and mask & APPEND_DATA:
-        bits |= 2
-    return bits | 1 if mask & EXECUTE else bits
-
-
-def _mask(bits: int) -> int:
-    mask = READ_DATA if bits & 4 else 0
-    if bits & 2:
-        mask |= WRITE_DATA | APPEND_DATA
-    return mask | EXECUTE if bits & 1 else mask
-
-
-def ofMode(mode: int, directory: bool) -> ACL:
-    """
-    The list that says what a mode says: what is shown of an object without one. In
-    a sticky directory nobody but its owner may take away what others have put there.
-    """
-    user, group, other = (_mask(mode >> shift & 7) for shift in (6, 3, 0))
-    aces = []
-    missing = (group | other) & ~user
-    if missing:
-        aces.append(ACE(DENY, 0, missing, _OWNER))
-    child = DELETE_CHILD if directory else 0
-    shared = 0 if mode & _STICKY else child
-    aces.append(
-        ACE(
-            ALLOW,
-            0,
-            user | _EVERYBODY | _OWNERS | (child if user & WRITE_DATA else 0),
-            _OWNER,
-        )
-    )
-    aces.append(
-        ACE(
-            ALLOW, 0, group | _EVERYBODY | (shared if group & WRITE_DATA else 0), _GROUP
-        )
-    )
-    missing = other & ~group
-    if missing:
-        aces.append(ACE(DENY, 0, missing, _GROUP))
-    aces.append(
-        ACE(
-            ALLOW,
-            0,
-            other | _EVERYBODY | (shared if other & WRITE_DATA else 0),
-            _EVERYONE,
-        )
-    )
-    return ACL(tuple(aces))
-
-
-def isTrivial(acl: ACL, mode: int, directory: bool) -> bool:
-    """
-    Does the list say no more than the mode does?
-    """
-    return acl == ofMode(mode, directory)
-
-
-def withMode(acl: ACL, mode: int) -> ACL:
-    """
-    A list after a chmod (RFC 8881, section 6.4.1.1): it amounts to that mode, and
-    nobody who is named in it gets more than the group bits give. What has nothing
-    to do with the mode, and what is only there to be inherited, stays.
-
-    The new rights of C{OWNER@} come first, so that the owner gets what chmod said;
-    those of C{GROUP@} and C{EVERYONE@} come last, so that what others are denied
-    by name stays denied.
-    """
-    user, group, other = (_mask(mode >> shift & 7) for shift in (6, 3, 0))
-    kept: list[ACE] = []
-    deniedToAll = 0
-    for ace in acl.aces:
-        if ace.flag & INHERIT_ONLY:
-            kept.append(ace)
-            continue
-        mask = ace.mask
-        if ace.who in (_OWNER, _GROUP, _EVERYONE):
-            limit = {_OWNER: user, _GROUP: group, _EVERYONE: other}[ace.who]
-            mask &= ~RWX
-            if ace.type == ALLOW and not limit & WRITE_DATA:
-                mask &= ~DELETE_CHILD
-            if ace.type == DENY and ace.who == _EVERYONE:
-                deniedToAll |= ace.mask
-        elif ace.type == ALLOW:
-            mask &= ~(RWX & ~group) & ~(deniedToAll & RWX)
-            if not group & WRITE_DATA:
-                mask &= ~DELETE_CHILD
-        flag = ace.flag
-        if mask != ace.mask and flag & INHERITABLE:
-            # What children inherit is not what the mode is about.
-            kept.append(ACE(ace.type, flag | INHERIT_ONLY, ace.mask, ace.who))
-            flag &= ~INHERITANCE
-        if mask:
-            kept.append(ACE(ace.type, flag, mask, ace.who))
-    others = group | other
-    for ace in kept:
-        if ace.type == ALLOW and not ace.flag & INHERIT_ONLY:
-            others |= ace.mask & RWX
-    result: list[ACE] = []
-    for ace in (
-        ACE(DENY, 0, others & ~user, _OWNER),
-        ACE(ALLOW, 0, user, _OWNER),
-        *kept,
-        ACE(ALLOW, 0, group, _GROUP),
-        ACE(DENY, 0, other & ~group, _GROUP),
-        ACE(ALLOW, 0, other, _EVERYONE),
-    ):
-        _append(result, ace)
-    flags = acl.flags & ~DEFAULTED
-    return ACL(tuple(result), flags | PROTECTED if flags & AUTO_INHERIT else flags)
-
-
-def _append(aces: list[ACE], ace: ACE) -> None:
-    """
-    Put an entry at the end, or into an equal one where that makes no difference, so
-    that a list does not grow with every chmod.
-    """
-    if not ace.mask:
-        return
-    for index in range(len(aces) - 1, -1, -1):
-        other = aces[index]
-        if (other.type, other.flag, other.who) == (ace.type, ace.flag, ace.who):
-            if not ace.flag & INHERIT_ONLY:
-                aces[index] = ACE(ace.type, ace.flag, ace.mask | other.mask, ace.who)
-                return
-        if other.type != ace.type and other.mask & ace.mask:
-            break
-    aces.append(ace)
-
-
-# -- new objects -----------------------------------------------------------------
 
 
 def inherit(acl: ACL, directory: bool) -> ACL:

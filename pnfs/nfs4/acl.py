@@ -20,9 +20,9 @@ from pnfs.namespace.acl import (
     INHERITED,
     PROTECTED,
     UNKNOWABLE,
-    ofMode,
 )
 from pnfs.namespace.identity import BadOwner, Identities
+from pnfs.namespace.modes import ofMode
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import NFS4_OPAQUE_LIMIT
 from pnfs.values import ACE, ACL, FileType, Inode, Who

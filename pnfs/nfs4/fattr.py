@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterable, Optional, Union
 
 import attrs
 
+from pnfs.nfs4.acl import ACL4_SUPPORT_ALLOW_ACL, ACL4_SUPPORT_DENY_ACL
 from pnfs.nfs4.types import encodeBitmap
 from pnfs.xdr.codec import PAD
 
@@ -30,6 +31,7 @@ FATTR4_FSID = 8
 FATTR4_UNIQUE_HANDLES = 9
 FATTR4_LEASE_TIME = 10
 FATTR4_RDATTR_ERROR = 11
+FATTR4_ACL = 12
 FATTR4_ACLSUPPORT = 13
 FATTR4_CANSETTIME = 15
 FATTR4_CASE_INSENSITIVE = 16
@@ -64,6 +66,7 @@ FATTR4_TIME_METADATA = 52
 FATTR4_TIME_MODIFY = 53
 FATTR4_TIME_MODIFY_SET = 54
 FATTR4_MOUNTED_ON_FILEID = 55
+FATTR4_DACL = 58
 FATTR4_FS_LAYOUT_TYPES = 62
 FATTR4_LAYOUT_TYPES = 64
 FATTR4_LAYOUT_BLKSIZE = 65
@@ -71,6 +74,7 @@ FATTR4_LAYOUT_ALIGNMENT = 66
 FATTR4_SUPPATTR_EXCLCREAT = 75
 FATTR4_FS_CHARSET_CAP = 76
 FATTR4_CHANGE_ATTR_TYPE = 79
+FATTR4_MODE_UMASK = 81
 FATTR4_XATTR_SUPPORT = 82
 FATTR4_TIME_DELEG_ACCESS = 84
 FATTR4_TIME_DELEG_MODIFY = 85
@@ -100,17 +104,25 @@ def bits(numbers: Iterable[int]) -> int:
 SETTABLE = bits(
     (
         FATTR4_SIZE,
+        FATTR4_ACL,
         FATTR4_MODE,
         FATTR4_OWNER,
         FATTR4_OWNER_GROUP,
         FATTR4_TIME_ACCESS_SET,
         FATTR4_TIME_MODIFY_SET,
+        FATTR4_DACL,
+        FATTR4_MODE_UMASK,
     )
 )
 DELEGATED_TIMES = bits((FATTR4_TIME_DELEG_ACCESS, FATTR4_TIME_DELEG_MODIFY))
 """What the holder of a delegation may set that keeps the times (RFC 9754, section 5)."""
 
-WRITE_ONLY = bits((FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET)) | DELEGATED_TIMES
+WRITE_ONLY = (
+    bits((FATTR4_TIME_ACCESS_SET, FATTR4_TIME_MODIFY_SET, FATTR4_MODE_UMASK))
+    | DELEGATED_TIMES
+)
+GUARDED = bits((FATTR4_ACL, FATTR4_DACL))
+"""What not everybody may read (RFC 8881, section 6.2.1.3.1: C{ACE4_READ_ACL})."""
 
 FROM_DATA_SERVERS = bits(
     (
@@ -245,7 +257,8 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
         )
     ),
     FATTR4_RDATTR_ERROR: _u32(0),
-    FATTR4_ACLSUPPORT: _u32(0),
+    FATTR4_ACL: Text("acl(i)"),
+    FATTR4_ACLSUPPORT: _u32(ACL4_SUPPORT_ALLOW_ACL | ACL4_SUPPORT_DENY_ACL),
     FATTR4_CANSETTIME: _YES,
     FATTR4_CASE_INSENSITIVE: _NO,
     FATTR4_CASE_PRESERVING: _YES,
@@ -277,12 +290,13 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
     FATTR4_TIME_METADATA: _time("ctime"),
     FATTR4_TIME_MODIFY: _time("mtime"),
     FATTR4_MOUNTED_ON_FILEID: Field("Q", ("mountedOn(i)",)),
+    FATTR4_DACL: Text("dacl(i)"),
     FATTR4_FS_LAYOUT_TYPES: Constant(_layoutTypes),
     FATTR4_LAYOUT_TYPES: Constant(_layoutTypes),
     FATTR4_LAYOUT_BLKSIZE: Constant(_stripeUnit),
     FATTR4_LAYOUT_ALIGNMENT: Constant(_stripeUnit),
     FATTR4_SUPPATTR_EXCLCREAT: Constant(
-        lambda server, export, minor: encodeBitmap(SETTABLE)
+        lambda server, export, minor: encodeBitmap(SETTABLE & supported(minor))
     ),
     FATTR4_FS_CHARSET_CAP: _u32(FSCHARSET_CAP4_ALLOWS_ONLY_UTF8),
     FATTR4_CHANGE_ATTR_TYPE: _u32(NFS4_CHANGE_TYPE_IS_MONOTONIC_INCR),
@@ -293,7 +307,14 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
 }
 
 _MINOR_2 = (
-    bits((FATTR4_CHANGE_ATTR_TYPE, FATTR4_XATTR_SUPPORT, FATTR4_OPEN_ARGUMENTS))
+    bits(
+        (
+            FATTR4_CHANGE_ATTR_TYPE,
+            FATTR4_MODE_UMASK,
+            FATTR4_XATTR_SUPPORT,
+            FATTR4_OPEN_ARGUMENTS,
+        )
+    )
     | DELEGATED_TIMES
 )
 _SUPPORTED_2 = bits(ATTRIBUTES) | WRITE_ONLY

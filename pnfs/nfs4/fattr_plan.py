@@ -14,9 +14,12 @@ from typing import Any, Callable, Optional
 import attrs
 
 from pnfs.backends.errors import BackendError
+from pnfs.namespace.access import mayReadACL
+from pnfs.nfs4.acl import encodeACL, encodeDACL
 from pnfs.nfs4.fattr import (
     ATTRIBUTES,
     FROM_DATA_SERVERS,
+    GUARDED,
     WRITE_ONLY,
     Constant,
     Field,
@@ -46,7 +49,9 @@ class Plan:
 
     @ivar bitmap: the attributes that will be in it.
     @ivar encode: object and statistics (None if not C{volatile}) to the bytes.
-    @ivar volatile: has attributes of the whole file system, so nothing is kept.
+    @ivar volatile: has attributes of the whole file system, or such as not everybody
+        may read, so nothing is kept.
+    @ivar guarded: the latter.
     @ivar fromData: has attributes that data servers know better.
     @ivar leastBytes: the fewest bytes that C{encode} gives.
     """
@@ -56,6 +61,7 @@ class Plan:
     volatile: bool
     fromData: bool
     leastBytes: int
+    guarded: bool = False
 
     def of(self, inode: Inode, fs: Optional[FSStatistics] = None) -> bytes:
         """
@@ -156,10 +162,12 @@ def compilePlan(
     @param head: bytes to stand before the C{fattr4}.
     @raise NFSError: INVAL, there is a write-only attribute in it.
     """
+    bitmap &= supported(minor)
     if bitmap & WRITE_ONLY:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
-    bitmap &= supported(minor)
     names: dict[str, Any] = {
+        "acl": encodeACL,
+        "dacl": encodeDACL,
         "export": export,
         "filehandle": server.filehandles.encode,
         "mountedOn": export.mountedOn,
@@ -167,7 +175,8 @@ def compilePlan(
         "owners": _owners,
     }
     writer = _Writer(names)
-    volatile = False
+    guarded = bool(bitmap & GUARDED)
+    volatile = guarded
     for number in range(bitmap.bit_length()):
         if not bitmap >> number & 1:
             continue
@@ -188,6 +197,7 @@ def compilePlan(
         volatile,
         bool(bitmap & FROM_DATA_SERVERS),
         len(head) + 4 + writer.bytesFixed + 4 * len(writer.texts),
+        guarded,
     )
 
 
@@ -310,9 +320,13 @@ async def currentAttributes(ctx: Any, plan: Plan) -> bytes:
     """
     The current object's attributes when somebody has to be asked first: the data
     servers, if a client may be writing to them, the holder of a write delegation, or
-    the backend for space.
+    the backend for space; or when not everybody may know.
+
+    @raise NFSError: ACCESS.
     """
     inode, export = ctx.inode, ctx.export
+    if plan.guarded and not mayReadACL(inode, export.effective(ctx.credential)):
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     if plan.fromData:
         if ctx.asked is not inode:
             await refreshWritten(ctx.server, export, inode, ctx.client)

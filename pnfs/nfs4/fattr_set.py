@@ -6,15 +6,20 @@ Decoding the attributes that a client sets, and who may set them.
 from __future__ import annotations
 
 import struct
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import attrs
 
+from pnfs.namespace import acl as lists
 from pnfs.namespace.access import WRITE, checkAccess
-from pnfs.namespace.identity import BadOwner
+from pnfs.namespace.identity import BadOwner, Identities
+from pnfs.nfs4.acl import decodeACL, decodeDACL
 from pnfs.nfs4.fattr import (
     DELEGATED_TIMES,
+    FATTR4_ACL,
+    FATTR4_DACL,
     FATTR4_MODE,
+    FATTR4_MODE_UMASK,
     FATTR4_OWNER,
     FATTR4_OWNER_GROUP,
     FATTR4_SIZE,
@@ -26,14 +31,19 @@ from pnfs.nfs4.fattr import (
     SETTABLE,
     supported,
 )
+from pnfs.nfs4.fattr_lists import NewAttributes
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import NFS4_OPAQUE_LIMIT, fattr4
-from pnfs.values import NOW, Credential, FileType, Inode, SetAttributes
+from pnfs.values import ACL, NOW, Credential, FileType, Inode, SetAttributes
 from pnfs.xdr.errors import XDRError
 
 _U32 = struct.Struct(">I").unpack_from
 _U64 = struct.Struct(">Q").unpack_from
 _TIME = struct.Struct(">qI").unpack_from
+
+_MODE_UMASK = 1 << FATTR4_MODE_UMASK
+_LISTS = 1 << FATTR4_ACL | 1 << FATTR4_DACL
+_MODES = 1 << FATTR4_MODE | _MODE_UMASK
 
 _SETUID = 0o4000
 _SETGID = 0o2000
@@ -72,6 +82,12 @@ class _Values:
             raise XDRError("truncated")
         return text
 
+    def acl(
+        self, decode: Callable[[bytes, int, Identities], tuple[ACL, int]], known: Any
+    ) -> ACL:
+        found, self._pos = decode(self._values, self._pos, known)
+        return found
+
     def settime(self) -> int:
         how = self.u32()
         if how == SET_TO_SERVER_TIME4:
@@ -92,21 +108,22 @@ class _Values:
             raise XDRError("values without an attribute")
 
 
-def _mode(mode: int) -> int:
-    if mode > 0o7777:
+def _mode(mode: int, limit: int = 0o7777) -> int:
+    if mode > limit:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
     return mode
 
 
 def decodeSettable(
-    attributes: fattr4, credential: Optional[Credential], export: Any
+    attributes: fattr4, credential: Optional[Credential], export: Any, minor: int
 ) -> tuple[SetAttributes, int]:
     """
     What a client wants an object to have.
 
     @param credential: of who makes a new object, after root squash: then an owner
         and a group that this one may not give are refused. None for SETATTR.
-    @return: the changes, and the bitmap of what they come from.
+    @return: the changes, L{NewAttributes} if there is a C{mode_umask} among them, and
+        the bitmap of what they come from.
     @raise NFSError: ATTRNOTSUPP; INVAL for read-only attributes and for values
         that make no sense; BADOWNER; PERM.
     @raise XDRError: malformed.
@@ -114,17 +131,21 @@ def decodeSettable(
     mask = attributes.attrmask
     if not mask and not attributes.attr_vals:
         return SetAttributes(), 0
-    if mask & ~SETTABLE:
-        raise NFSError(
-            nfsstat4.NFS4ERR_ATTRNOTSUPP
-            if mask & ~supported(2)
-            else nfsstat4.NFS4ERR_INVAL
-        )
+    if mask & ~SETTABLE or mask & _MODE_UMASK:
+        if mask & ~supported(minor):
+            raise NFSError(nfsstat4.NFS4ERR_ATTRNOTSUPP)
+        # Read-only, or of new objects only (RFC 8275, section 4).
+        if mask & ~SETTABLE or credential is None:
+            raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    if mask & _MODES == _MODES or mask & _LISTS == _LISTS:
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
     values = _Values(attributes.attr_vals)
     found: dict[str, Any] = {}
     try:
         if mask >> FATTR4_SIZE & 1:
             found["size"] = values.u64()
+        if mask >> FATTR4_ACL & 1:
+            found["acl"] = values.acl(decodeACL, export.identities)
         if mask >> FATTR4_MODE & 1:
             found["mode"] = _mode(values.u32())
         if mask >> FATTR4_OWNER & 1:
@@ -135,6 +156,11 @@ def decodeSettable(
             found["atime"] = values.settime()
         if mask >> FATTR4_TIME_MODIFY_SET & 1:
             found["mtime"] = values.settime()
+        if mask >> FATTR4_DACL & 1:
+            found["acl"] = values.acl(decodeDACL, export.identities)
+        if mask & _MODE_UMASK:
+            found["mode"] = _mode(values.u32())
+            found["umask"] = _mode(values.u32(), 0o777)
     except struct.error:
         raise XDRError("truncated") from None
     except BadOwner:
@@ -142,7 +168,7 @@ def decodeSettable(
     values.end()
     if found.get("size", 0) > MAXFILESIZE:
         raise NFSError(nfsstat4.NFS4ERR_FBIG)
-    changes = SetAttributes(**found)
+    changes = (NewAttributes if mask & _MODE_UMASK else SetAttributes)(**found)
     if credential is not None:
         _checkCreator(changes, credential)
     return changes, mask
@@ -199,7 +225,8 @@ def permitted(
 ) -> SetAttributes:
     """
     May the caller make these changes (POSIX chmod, chown and utimes)? The size is
-    not looked at; that needs a stateid or the right to write.
+    not looked at; that needs a stateid or the right to write. An access control list
+    may allow others than the owner (RFC 8881, section 6.2.1.3.1).
 
     @return: the changes, with C{mode} adjusted where setuid and setgid must go.
     @raise NFSError: PERM or ACCESS.
@@ -207,15 +234,20 @@ def permitted(
     superuser = credential.uid == 0
     owner = superuser or credential.uid == inode.uid
     mode, uid, gid = changes.mode, changes.uid, changes.gid
-    if not owner and not (mode is None and uid is None and gid is None):
-        raise NFSError(nfsstat4.NFS4ERR_PERM)
+    listed = 0 if inode.acl is None else lists.rights(inode, credential)
+    if not owner and not listed & lists.WRITE_ACL:
+        if mode is not None or changes.acl is not None:
+            raise NFSError(nfsstat4.NFS4ERR_PERM)
+    if not owner and not listed & lists.WRITE_OWNER:
+        if uid is not None or gid is not None:
+            raise NFSError(nfsstat4.NFS4ERR_PERM)
     if not superuser and (
-        (uid is not None and uid != inode.uid)
+        (uid not in (None, inode.uid) and (owner or uid != credential.uid))
         or (gid is not None and gid != inode.gid and gid not in credential.groups)
     ):
         raise NFSError(nfsstat4.NFS4ERR_PERM)
     times = (changes.atime, changes.mtime)
-    if not owner and times != (None, None):
+    if not owner and not listed & lists.WRITE_ATTRIBUTES and times != (None, None):
         if any(time not in (None, NOW) for time in times):
             raise NFSError(nfsstat4.NFS4ERR_PERM)
         if not checkAccess(inode, credential, WRITE):

@@ -14,7 +14,7 @@ from pnfs.backends.errors import (
 from pnfs.interfaces import IFileData
 from pnfs.mds.removals import RETRY_SECONDS
 from pnfs.namespace.filehandles import READ, WRITE
-from pnfs.values import IOMode, SetAttributes, Stable
+from pnfs.values import ACE, ACL, MODE_ONLY, IOMode, SetAttributes, Stable
 from tests.mds.faulty import UNIT, DataFilesCase, MirroredCase, pattern
 
 
@@ -445,6 +445,26 @@ class SizeTests(DataFilesCase):
             found = ds.inner.peek(self.placement().name)
             assert found is not None
             self.assertEqual((found.mode, found.uid), (0o600, 7))
+
+    def test_listed(self) -> None:
+        """
+        Data files of a file with an access control list are open to who has a
+        handle, also those made later; without it they get the file's mode.
+        """
+        given = ACL((ACE(0, 0, 6, 1001),))
+        self.now(self.tree.setattr(self.inode, SetAttributes(acl=given, mode=0)))
+        self.put(0, b"x")
+
+        def modes() -> set[int]:
+            name = self.placement().name
+            found = [ds.inner.peek(name) for ds in self.ds]
+            return {attributes.mode for attributes in found if attributes is not None}
+
+        self.assertEqual(modes(), {0o666})
+        changes = SetAttributes(acl=MODE_ONLY, mode=0o600)
+        self.now(self.tree.setattr(self.inode, changes))
+        self.now(self.data.applyOwner(self.export, self.inode))
+        self.assertEqual(modes(), {0o600})
 
     def test_times(self) -> None:
         """

@@ -18,12 +18,9 @@ from pnfs.namespace.acl import (
     appendOnly,
     evaluate,
     inherit,
-    isTrivial,
-    modeOf,
-    ofMode,
     rights,
-    withMode,
 )
+from pnfs.namespace.modes import ofMode
 from pnfs.values import ACE, ACL, Credential, FileType, Inode, Who
 
 OWNER, GROUP, EVERYONE = Who.OWNER, Who.GROUP, Who.EVERYONE
@@ -83,23 +80,22 @@ def acl(*aces: ACE, flags: int = 0) -> ACL:
 
 OWNING, MEMBER, OTHER = user(10, 99), user(11, 20), user(12, 99)
 
-_masks = strategies.integers(0, 0x1F01FF)
-_whos = strategies.sampled_from([*Who, 0, 10, 11, 12, 20, 21, 99])
-_aces = strategies.builds(
+masks = strategies.integers(0, 0x1F01FF).map(lambda mask: mask & 0x1F01FF)
+whos = strategies.sampled_from([*Who, 0, 10, 11, 12, 20, 21, 99])
+aces_ = strategies.builds(
     ACE,
     strategies.sampled_from([ALLOW, DENY]),
     strategies.integers(0, 15) | strategies.just(0x40) | strategies.just(0),
-    _masks,
-    _whos,
+    masks,
+    whos,
 )
-_acls = strategies.lists(_aces, max_size=6).map(lambda aces: ACL(tuple(aces)))
-_users = strategies.builds(
+acls = strategies.lists(aces_, max_size=6).map(lambda aces: ACL(tuple(aces)))
+users = strategies.builds(
     lambda uid, groups, flavor: user(uid, *groups, flavor=flavor),
     strategies.sampled_from([1, 10, 11, 12]),
     strategies.lists(strategies.sampled_from([20, 21, 99]), max_size=2),
     strategies.sampled_from([0, 1, 6]),
 )
-_modes = strategies.integers(0, 0o777)
 
 
 def naive(aces: tuple[ACE, ...], credential: Credential, bit: int) -> Optional[bool]:
@@ -135,7 +131,7 @@ class EvaluateTests(SynchronousTestCase):
     What a list grants to whom.
     """
 
-    @given(_acls, _users)
+    @given(acls, users)
     def test_model(self, given_: ACL, credential: Credential) -> None:
         """
         Every right of every caller is decided by the first entry that names both.
@@ -269,128 +265,6 @@ class DeleteTests(SynchronousTestCase):
         self.assertEqual([mayAdd(files, OTHER, d) for d in (False, True)], [1, 0])
         self.assertEqual([mayAdd(folders, OTHER, d) for d in (False, True)], [0, 1])
         self.assertFalse(mayAdd(directory(acl(allow(12, 6))), OTHER, False))
-
-
-class ModeTests(SynchronousTestCase):
-    """
-    A mode and the list that goes with it (RFC 8881, sections 6.3.2 and 6.4.1).
-    """
-
-    @given(_modes, _users, strategies.booleans())
-    def test_shown(self, mode: int, credential: Credential, isDir: bool) -> None:
-        """
-        The list shown of an object without one grants what the mode does.
-        """
-        ftype = FileType.DIR if isDir else FileType.REG
-        plain = inode(mode=mode, ftype=ftype)
-        listed = inode(ofMode(mode, isDir), mode, ftype=ftype)
-        self.assertEqual(
-            permissions(plain, credential), permissions(listed, credential)
-        )
-        assert listed.acl is not None
-        self.assertEqual(modeOf(listed.acl), mode)
-        self.assertTrue(isTrivial(listed.acl, mode, isDir))
-
-    def test_writing(self) -> None:
-        """
-        The write bit needs both rights (write mode bit needs WRITE_DATA and
-        APPEND_DATA: chimera #1154).
-        """
-        for mask, mode in ((W, 0), (A, 0), (W | A, 0o222), (R | W | A | X, 0o777)):
-            self.assertEqual(modeOf(acl(allow(EVERYONE, mask))), mode)
-
-    def test_classes(self) -> None:
-        """
-        Only the three classes count, in order; named users do not.
-        """
-        self.assertEqual(
-            modeOf(
-                acl(
-                    allow(12, 0x27),
-                    deny(GROUP, R),
-                    allow(OWNER, W | A),
-                    allow(EVERYONE, R),
-                    deny(OWNER, R),
-                )
-            ),
-            0o604,
-        )
-        self.assertEqual(modeOf(acl(allow(EVERYONE, R, 0x0B))), 0)
-
-    @given(_acls, _modes)
-    def test_chmod(self, before: ACL, mode: int) -> None:
-        """
-        After a chmod the mode is that; once more changes nothing.
-        """
-        after = withMode(before, mode)
-        self.assertEqual(modeOf(after), mode)
-        self.assertEqual(withMode(after, mode), after)
-        self.assertEqual(
-            [ace for ace in before.aces if ace.flag & 8 and ace.mask],
-            [ace for ace in after.aces if ace.flag & 8 and ace in before.aces],
-        )
-
-    @given(_acls, _modes, _users)
-    def test_chmodGivesNothing(
-        self, before: ACL, mode: int, credential: Credential
-    ) -> None:
-        """
-        No chmod gives a caller a right that neither the list nor the mode had for
-        that caller's class or everyone.
-        """
-        after = withMode(before, mode)
-        had = evaluate(inode(before), credential)[0]
-        has = evaluate(inode(after), credential)[0]
-        classes = mode & 7
-        if credential.uid == 10:
-            classes |= mode >> 6
-        if 20 in credential.groups:
-            classes |= mode >> 3
-        given_ = (R if classes & 4 else 0) | (W | A if classes & 2 else 0)
-        given_ |= X if classes & 1 else 0
-        self.assertFalse(has & ~had & ~given_ & 0x1F01FF)
-
-    def test_groupLimits(self) -> None:
-        """
-        chmod g-w takes writing away from those who are named, too, and leaves what
-        has nothing to do with the mode.
-        """
-        before = acl(allow(12, R | W | A | 0x20000), allow(21, X, 0x40))
-        after = withMode(before, 0o640)
-        self.assertEqual(permissions(inode(after), OTHER), 4)
-        self.assertIn(allow(12, R | 0x20000), after.aces)
-        self.assertEqual(permissions(inode(after), user(50, 21)), 0)
-        self.assertEqual(permissions(inode(after), MEMBER), 4)
-
-    def test_namedDenial(self) -> None:
-        """
-        Who was denied by name stays so when the mode opens the file to all; the
-        owner gets what the mode says.
-        """
-        before = acl(deny(12, R), deny(10, R), allow(EVERYONE, R))
-        after = withMode(before, 0o644)
-        self.assertEqual(permissions(inode(after), OTHER), 0)
-        self.assertEqual(permissions(inode(after), OWNING), 6)
-
-    def test_inheritedStays(self) -> None:
-        """
-        What a directory's children inherit does not change with its mode.
-        """
-        before = acl(allow(12, R | W | A, 3), allow(EVERYONE, R, 3))
-        after = withMode(before, 0o700)
-        self.assertEqual(permissions(directory(after), OTHER), 0)
-        child = inherit(after, True)
-        self.assertEqual(
-            {(ace.who, ace.mask) for ace in child.aces}, {(12, 7), (EVERYONE, 1)}
-        )
-
-    def test_protected(self) -> None:
-        """
-        A client that maintains inheritance by itself is told that a chmod has been
-        there (RFC 8881, section 6.4.3.2).
-        """
-        self.assertEqual(withMode(acl(flags=1), 0).flags, 3)
-        self.assertEqual(withMode(acl(flags=4), 0).flags, 0)
 
 
 class InheritTests(SynchronousTestCase):

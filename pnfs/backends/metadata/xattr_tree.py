@@ -40,7 +40,7 @@ from pnfs.backends.metadata.xattr_records import (
     unpackDataAttributes,
 )
 from pnfs.backends.oserrors import translate
-from pnfs.namespace.acl import modeOf
+from pnfs.namespace.modes import modeOf
 from pnfs.values import FileType
 
 PATH_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

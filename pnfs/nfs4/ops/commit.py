@@ -49,7 +49,7 @@ async def commit(ctx: CompoundContext, args: COMMIT4args) -> COMMIT4resok:
     as far as it goes.
     """
     inode = ctx.requireFile()
-    requireIOPermission(ctx, inode, WRITE)
+    requireIOPermission(ctx, inode, WRITE, True)
     offset = min(args.offset, MAX_OFFSET)
     count = args.count if offset + args.count <= MAX_OFFSET else 0
     return COMMIT4resok(await ctx.server.data.commit(ctx.export, inode, offset, count))

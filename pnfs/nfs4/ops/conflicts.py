@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pnfs.namespace.access import EXECUTE, permissions
+from pnfs.namespace.access import EXECUTE, mayAppend, permissions
 from pnfs.namespace.access import READ as MAY_READ
 from pnfs.namespace.access import WRITE as MAY_WRITE
 from pnfs.nfs4.context import CompoundContext
@@ -32,15 +32,18 @@ FOR_IO = (OpenState, LockState, DelegationState)
 
 def mayAccess(inode: Inode, credential: Credential, access: int) -> bool:
     """
-    Do mode and owner of a regular file allow to open it so?
+    Do mode and owner of a regular file, or its access control list, allow to open
+    it so?
 
     Who may only execute it may read it, as its kernel must (RFC 8881, section
-    6.2.1.3.2).
+    6.2.1.3.1); and who may only append may write, but see L{requireIOPermission}.
 
     @param credential: after root squash.
     @param access: L{pnfs.state.opens.READ} and C{WRITE} bits.
     """
     bits = permissions(inode, credential)
+    if inode.acl is not None and mayAppend(inode, credential):
+        bits |= MAY_WRITE
     return not (
         access & READ
         and not bits & (MAY_READ | EXECUTE)
@@ -49,17 +52,25 @@ def mayAccess(inode: Inode, credential: Credential, access: int) -> bool:
     )
 
 
-def requireIOPermission(ctx: CompoundContext, inode: Inode, access: int) -> Credential:
+def requireIOPermission(
+    ctx: CompoundContext, inode: Inode, access: int, appends: bool = False
+) -> Credential:
     """
     May the caller read or write data now? The owner always may: who has created a
     file without permissions, or taken them away after opening it, goes on.
 
+    @param appends: no byte that is there is to change, so the right to append is
+        enough.
     @return: the caller's credential after root squash.
     @raise NFSError: ACCESS.
     """
     credential: Credential = ctx.export.effective(ctx.credential)
-    if credential.uid != inode.uid and not mayAccess(inode, credential, access):
-        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    if credential.uid != inode.uid:
+        if not mayAccess(inode, credential, access):
+            raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+        if inode.acl is not None and access & WRITE and not appends:
+            if not permissions(inode, credential) & MAY_WRITE:
+                raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     return credential
 
 

@@ -11,6 +11,7 @@ import attrs
 
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.fattr_lists import initial
 from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import requireNoDelegations, withdrawDelegations
@@ -110,23 +111,24 @@ async def create(ctx: CompoundContext, args: CREATE4args) -> CREATE4resok:
         raise NFSError(nfsstat4.NFS4ERR_NOTDIR)
     export = ctx.export
     credential = export.effective(ctx.credential)
-    changes, attrset = decodeSettable(args.createattrs, credential, export)
+    changes, attrset = decodeSettable(args.createattrs, credential, export, ctx.minor)
     if changes.size is not None or (kind == FileType.LNK and not what):
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
-    requireWritable(export, directory, credential)
+    requireWritable(export, directory, credential, kind == FileType.DIR)
     if kind in _DEVICES and credential.uid:
         raise NFSError(nfsstat4.NFS4ERR_PERM)
     requireNoDelegations(ctx, directory, True)
-    mode = changes.mode
+    mode, acl = initial(directory, kind, changes, _DEFAULT_MODES.get(kind, 0o644))
     new = NewObject(
         kind,
-        _DEFAULT_MODES.get(kind, 0o644) if mode is None else mode,
+        mode,
         credential.uid if changes.uid is None else changes.uid,
         credential.gid if changes.gid is None else changes.gid,
         target=what if kind == FileType.LNK else b"",
         rdev=(what.specdata1, what.specdata2) if kind in _DEVICES else (0, 0),
         atime=changes.atime,
         mtime=changes.mtime,
+        acl=acl,
     )
     before = directory.change
     inode = await export.backend.create(directory, args.objname, new)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from pnfs.namespace.access import permissions
+from pnfs.namespace.access import mayAdd
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -18,8 +18,6 @@ from pnfs.xdr.errors import XDRError
 
 _unpackLength = struct.Struct(">I").unpack_from
 _packChange = struct.Struct(">IQQ").pack
-
-_WRITE_AND_SEARCH = 3
 
 
 def decodeName(buf: Any, pos: int) -> tuple[bytes, int]:
@@ -37,16 +35,19 @@ def decodeName(buf: Any, pos: int) -> tuple[bytes, int]:
     return name, pos
 
 
-def requireWritable(export: Any, directory: Inode, credential: Credential) -> None:
+def requireWritable(
+    export: Any, directory: Inode, credential: Credential, subdirectory: bool = False
+) -> None:
     """
-    May names come and go in this directory?
+    May a new name come into this directory?
 
     @param credential: after root squash.
+    @param subdirectory: that of a directory.
     @raise NFSError: ROFS or ACCESS.
     """
     if export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
-    if permissions(directory, credential) & _WRITE_AND_SEARCH != _WRITE_AND_SEARCH:
+    if not mayAdd(directory, credential, subdirectory):
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
 
 

@@ -18,9 +18,14 @@ from functools import partial
 from typing import Any, Awaitable
 
 from pnfs.backends.errors import BackendError, Unreachable
+from pnfs.namespace.acl import appendOnly
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation
-from pnfs.nfs4.ops.conflicts import FOR_IO, requireNoDelegations
+from pnfs.nfs4.ops.conflicts import (
+    FOR_IO,
+    requireIOPermission,
+    requireNoDelegations,
+)
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID
 from pnfs.state.devices import NoSuchServer
@@ -206,6 +211,8 @@ async def _grant(
         raise BadStateid()
     if file.recall is not None:
         raise RecallConflict()
+    if inode.acl is not None:
+        _requireGrantable(ctx, inode, iomode)
     held = file.layouts.get(ctx.client.clientid)
     if held is not None and held.layoutType != driver.layoutType:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
@@ -231,6 +238,18 @@ async def _grant(
     stateid = ctx.stateid = layout.stateid
     ctx.out.append(_packHead(50, 0, 0, stateid) + encoded)
     return pos
+
+
+def _requireGrantable(ctx: CompoundContext, inode: Inode, iomode: int) -> None:
+    """
+    Data servers do not know the access control list: what it does not allow must not
+    be in a handle. To append only is checked where bytes pass by here.
+
+    @raise NFSError: ACCESS, LAYOUTUNAVAILABLE.
+    """
+    requireIOPermission(ctx, inode, iomode)
+    if iomode == _RW and appendOnly(inode.acl):  # type: ignore[arg-type]
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
 
 
 def _encode(

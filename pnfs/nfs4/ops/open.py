@@ -23,6 +23,7 @@ from pnfs.namespace.access import permissions
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.delegation_types import WANT_MASK, WANT_OPEN_XOR_DELEGATION
+from pnfs.nfs4.fattr_lists import initial
 from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.ops.admission import requireFlavor
@@ -265,7 +266,9 @@ async def _createName(
     credential = export.effective(ctx.credential)
     changes, attrset = _NO_CHANGES, 0
     if args.createattrs is not None:
-        changes, attrset = decodeSettable(args.createattrs, credential, export)
+        changes, attrset = decodeSettable(
+            args.createattrs, credential, export, ctx.minor
+        )
     rights = permissions(directory, credential)
     if not rights & EXECUTE:
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
@@ -316,7 +319,11 @@ def _newFile(
     What to create for the caller. The setgid bit is not for those outside the
     group that the file gets.
     """
-    mode = DEFAULT_MODE if changes.mode is None else changes.mode
+    if args.createattrs is None:
+        # EXCLUSIVE4: its creator will set the attributes (RFC 8881, section 6.4.3).
+        mode, acl = DEFAULT_MODE, None
+    else:
+        mode, acl = initial(directory, _REG, changes, DEFAULT_MODE)
     gid = credential.gid if changes.gid is None else changes.gid
     if credential.uid and mode & _SETGID:
         inherited = directory.gid if directory.mode & _SETGID else gid
@@ -330,6 +337,7 @@ def _newFile(
         verifier=args.verifier,
         atime=None if changes.atime == NOW else changes.atime,
         mtime=None if changes.mtime == NOW else changes.mtime,
+        acl=acl,
     )
 
 
@@ -356,7 +364,7 @@ async def _truncate(ctx: CompoundContext, inode: Inode, credential: Credential) 
     """
     if ctx.export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
-    if not mayAccess(inode, credential, WRITE):
+    if not permissions(inode, credential) & MAY_WRITE:
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     if denied(inode.state, WRITE) and not sharesGiveWay(ctx, inode.state, WRITE):
         raise ShareDenied()

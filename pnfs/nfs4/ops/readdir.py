@@ -15,7 +15,7 @@ import attrs
 from twisted.internet.defer import Deferred, DeferredList
 
 from pnfs.backends.errors import BackendError
-from pnfs.namespace.access import READ, permissions
+from pnfs.namespace.access import READ, mayReadACL, permissions
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.fattr import FATTR4_RDATTR_ERROR
 from pnfs.nfs4.fattr_plan import (
@@ -56,6 +56,7 @@ def _unreadable(status: int) -> bytes:
 
 
 _UNREADABLE = _unreadable(nfsstat4.NFS4ERR_IO)
+_FORBIDDEN = _unreadable(nfsstat4.NFS4ERR_ACCESS)
 _WRONGSEC = _unreadable(nfsstat4.NFS4ERR_WRONGSEC)
 
 
@@ -183,6 +184,7 @@ class _Page:
         self._plan = plan
         self._fs = fs
         self._problem = _UNREADABLE
+        self._credential = ctx.export.effective(ctx.credential)
 
     @property
     def empty(self) -> bool:
@@ -209,6 +211,10 @@ class _Page:
                 if not plan.bitmap & _RDATTR_ERROR:
                     continue
                 fattr: Any = self._problem
+            elif plan.guarded and not mayReadACL(inode, self._credential):
+                if not plan.bitmap & _RDATTR_ERROR:
+                    raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+                fattr = _FORBIDDEN
             else:
                 fattr = inode.encoded.get(plan)
                 if fattr is None:

@@ -15,7 +15,6 @@ from pnfs.nfs4.ops.directories import (
     changeInfo,
     decodeName,
     findChild,
-    requireWritable,
 )
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.removal import prepareRemoval
@@ -43,7 +42,8 @@ async def remove(ctx: CompoundContext, buf: Any, pos: int) -> int:
     backend = export.backend
     credential = export.effective(ctx.credential)
     child = await findChild(export, directory, name)
-    requireWritable(export, directory, credential)
+    if export.readOnly:
+        raise NFSError(nfsstat4.NFS4ERR_ROFS)
     if not mayDelete(directory, child, credential):
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     requireNoDelegations(ctx, directory, True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from pnfs.backends.errors import NoSuchName
-from pnfs.namespace.access import WRITE, checkAccess, mayDelete
+from pnfs.namespace.access import EXECUTE, WRITE, checkAccess, mayDelete
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
@@ -73,9 +73,13 @@ async def rename(ctx: CompoundContext, buf: Any, pos: int) -> int:
         raise NFSError(nfsstat4.NFS4ERR_XDEV)
     backend = export.backend
     credential = export.effective(ctx.credential)
-    requireWritable(export, source, credential)
-    requireWritable(export, target, credential)
+    if export.readOnly:
+        raise NFSError(nfsstat4.NFS4ERR_ROFS)
+    for directory in (source, target):
+        if not checkAccess(directory, credential, EXECUTE):
+            raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     inode = await findChild(export, source, oldname)
+    requireWritable(export, target, credential, inode.ftype == FileType.DIR)
     victim: Optional[Inode]
     try:
         victim = await findChild(export, target, newname)

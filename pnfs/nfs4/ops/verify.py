@@ -36,10 +36,10 @@ async def holds(ctx: CompoundContext, expected: fattr4) -> bool:
     """
     ctx.requireInode()
     mask = expected.attrmask
-    if mask & (WRITE_ONLY | 1 << FATTR4_RDATTR_ERROR):
-        raise NFSError(nfsstat4.NFS4ERR_INVAL)
     if mask & ~supported(ctx.minor):
         raise NFSError(nfsstat4.NFS4ERR_ATTRNOTSUPP)
+    if mask & (WRITE_ONLY | 1 << FATTR4_RDATTR_ERROR):
+        raise NFSError(nfsstat4.NFS4ERR_INVAL)
     plan = entryPlanFor(ctx.server, ctx.export, ctx.minor, mask)
     encoded = await currentAttributes(ctx, plan)
     return encoded[len(encodeBitmap(mask)) + 4 :] == expected.attr_vals

@@ -54,7 +54,7 @@ async def write(ctx: CompoundContext, buf: Any, pos: int) -> int:
     state = requireIOState(ctx, inode, stateid, WRITE)
     if export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
-    credential = requireIOPermission(ctx, inode, WRITE)
+    credential = requireIOPermission(ctx, inode, WRITE, offset >= inode.size)
     data = memoryview(buf)[pos:end]
     result = await ctx.server.data.write(export, inode, offset, data, stable)
     if state is None:

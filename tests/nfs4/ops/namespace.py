@@ -177,6 +177,12 @@ class FakeData:
         """
         self.calls.append(("applyTimes", inode.mtime))
 
+    async def fence(self, export: Any, inode: Inode) -> None:
+        """
+        Recorded.
+        """
+        self.calls.append(("fence", inode.fileid))
+
     def forget(self, export: Any, placement: Placement) -> None:
         """
         Recorded.

@@ -102,7 +102,7 @@ class CreateTests(NamespaceCase):
             ((2, b"n" * 256), nfsstat4.NFS4ERR_NAMETOOLONG),
             ((2, b"f"), nfsstat4.NFS4ERR_EXIST),
             ((2, b"x", size), nfsstat4.NFS4ERR_INVAL),
-            ((2, b"x", {12: b""}), nfsstat4.NFS4ERR_ATTRNOTSUPP),
+            ((2, b"x", {59: b""}), nfsstat4.NFS4ERR_ATTRNOTSUPP),
             ((2, b"x", {3: bytes(8)}), nfsstat4.NFS4ERR_INVAL),
             ((2, b"x", {36: opaque(b"1001")}), nfsstat4.NFS4ERR_PERM),
             ((2, b"x", {37: opaque(b"3000")}), nfsstat4.NFS4ERR_PERM),

@@ -64,7 +64,7 @@ class GetattrTests(NamespaceCase):
         """
         Attributes nobody knows are left out, not an error (section 18.7.3).
         """
-        bitmap, values = self.attributes(self.fh(self.root), 1, 12, 95, 400)
+        bitmap, values = self.attributes(self.fh(self.root), 1, 59, 95, 400)
         self.assertEqual((bitmap, values), (2, b"\0\0\0\2"))
 
     def test_writeOnly(self) -> None:

@@ -24,7 +24,7 @@ from pnfs.namespace.squash import Squash
 from pnfs.nfs4.ops.layoutget import layoutget
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state.opens import READ, WRITE
-from pnfs.values import FileType, LayoutSegment
+from pnfs.values import ACE, ACL, Credential, FileType, LayoutSegment
 from tests.layouts import linux
 from tests.layouts.test_files import servers
 from tests.nfs4.fixture import Reply
@@ -436,3 +436,69 @@ class LayoutGetTests(SynchronousTestCase):
         self.fixture.session.limit = 3000
         self.assertEqual(self.get()[0], OK)
         self.assertStatus(nfsstat4.NFS4ERR_TOOSMALL, maxcount=1000)
+
+
+class ListedTests(SynchronousTestCase):
+    """
+    Files with an access control list: data servers know nothing of it.
+    """
+
+    def setUp(self) -> None:
+        self.fixture = LayoutFixture()
+        self.server = self.fixture.server
+
+    def get(self, **more: Any) -> Any:
+        """
+        LAYOUTGET.
+        """
+        credential = more.pop("credential")
+        fixture = self.fixture
+        reply = fixture.onFile(fixture.getArgs(**more), credential=credential)
+        return reply.take(LAYOUTGET)[0]
+
+    def test_rights(self) -> None:
+        """
+        A handle is given to who may do by the list what it is good for, whatever
+        the mode.
+        """
+        ACCESS = nfsstat4.NFS4ERR_ACCESS
+        for uid, aces, reading, writing in (
+            (7, [(0, 1)], 0, ACCESS),
+            (7, [(0, 7)], 0, 0),
+            (7, [(1, 2), (0, 7)], 0, ACCESS),
+            (7, [(1, 1), (0, 7)], ACCESS, 0),
+            (8, [(0, 7)], ACCESS, ACCESS),
+            (1000, [], 0, 0),
+        ):
+            self.fixture.inode.acl = ACL(tuple(ACE(k, 0, m, 7) for k, m in aces))
+            user = Credential(uid, 99, frozenset({99}), 1)
+            for iomode, status in ((1, reading), (2, writing)):
+                got = self.get(iomode=iomode, credential=user)
+                self.assertEqual(got, status, (uid, aces, iomode))
+
+    def test_appendOnly(self) -> None:
+        """
+        Where somebody may only append nobody writes to data servers.
+        """
+        self.fixture.inode.acl = ACL((ACE(0, 0, 7, 7), ACE(0, 0, 5, 8)))
+        user = Credential(7, 99, frozenset({99}), 1)
+        self.assertEqual(
+            self.get(iomode=2, credential=user), nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE
+        )
+        self.assertEqual(self.get(iomode=1, credential=user), 0)
+
+    def test_meanwhile(self) -> None:
+        """
+        A list set while data files are being made counts.
+        """
+        fixture = self.fixture
+        pause = fixture.data.pause = Deferred()
+        user = Credential(8, 99, frozenset({99}), 1)
+        outcome = fixture.sendRun(
+            fixture.putfh(), fixture.getArgs(iomode=1), credential=user
+        )
+        self.assertEqual(outcome, [])
+        fixture.inode.acl = ACL((ACE(0, 0, 7, 7),))
+        fixture.data.pause = None
+        pause.callback(None)
+        self.assertEqual(outcome[0].status, nfsstat4.NFS4ERR_ACCESS)

@@ -311,7 +311,7 @@ class OpenTests(SynchronousTestCase):
         Attributes that cannot be set are refused before anything happens.
         """
         self.refused("INVAL", b"new", how=unchecked((1, b"\0\0\0\1")))
-        self.refused("ATTRNOTSUPP", b"new", how=unchecked((12, bytes(4))))
+        self.refused("ATTRNOTSUPP", b"new", how=unchecked((59, bytes(4))))
         self.refused("NOENT", b"new")
 
     def test_uncheckedExisting(self) -> None:

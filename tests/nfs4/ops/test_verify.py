@@ -56,4 +56,4 @@ class VerifyTests(NamespaceCase):
         invalid = (nfsstat4.NFS4ERR_INVAL,) * 2
         self.assertEqual(self.both({54: bytes(4)}), invalid)
         self.assertEqual(self.both({11: bytes(4)}), invalid)
-        self.assertEqual(self.both({12: bytes(4)}), (nfsstat4.NFS4ERR_ATTRNOTSUPP,) * 2)
+        self.assertEqual(self.both({59: bytes(4)}), (nfsstat4.NFS4ERR_ATTRNOTSUPP,) * 2)
