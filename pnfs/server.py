@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from typing import Any, Callable, NoReturn, Optional, Sequence
 
+import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -42,7 +45,9 @@ class NFSService(Service):
     """
     A server with RPC ports and, if wanted, an HTTP port for metrics.
 
-    Subclasses provide C{prepare} and C{finish}.
+    Subclasses provide C{prepare}, C{apply} and C{finish}.
+
+    @ivar load: reads the configuration again, when SIGHUP says so; it may block.
     """
 
     def __init__(
@@ -66,6 +71,10 @@ class NFSService(Service):
         self._metricsPort: Any = None
         self._sweep: Optional[LoopingCall] = None
         self.rpc: Any = None
+        self.load: Optional[Callable[[], Any]] = None
+        self._reloading = False
+        self._reloadAgain = False
+        self._hangup: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
         """
@@ -75,6 +84,14 @@ class NFSService(Service):
         @raise BadConfiguration: it cannot start; one line.
         """
         raise BadConfiguration("nothing to serve")
+
+    async def apply(self, config: Any) -> None:
+        """
+        Have a configuration that was read again count.
+
+        @raise BadConfiguration: it cannot; nothing has changed; one line.
+        """
+        raise BadConfiguration(f"{self._file}: only a restart can change it")
 
     async def finish(self) -> None:
         """
@@ -109,6 +126,11 @@ class NFSService(Service):
         status 1.
         """
         Service.startService(self)  # type: ignore[no-untyped-call]
+        if self.load is not None:
+            self._hangup = signal.signal(
+                signal.SIGHUP,
+                lambda *_: self.reactor.callFromThread(self.reload),
+            )
         failures: list[Failure] = []
         self._started = started = Deferred.fromCoroutine(self._start())
         started.addErrback(failures.append)
@@ -119,6 +141,53 @@ class NFSService(Service):
             failures[0].raiseException()
         running = not started.called
         started.addCallback(lambda _: self._abort(failures) if running else None)
+
+    def reload(self) -> None:
+        """
+        Read the configuration again, and have it count. If it is no good it stays
+        as it is, and the log says why. What is asked for meanwhile is done after.
+        """
+        if self._reloading:
+            self._reloadAgain = True
+            return
+        self._reloading = True
+        running = Deferred.fromCoroutine(self._reload())
+        running.addErrback(
+            lambda failure: _log.failure("reading the configuration again", failure)
+        )
+        running.addCallback(lambda _: self._reloaded())
+
+    async def _reload(self) -> None:
+        if self._started is None or not self._started.called or self.load is None:
+            _log.warn("the service has not started yet: nothing is read again")
+            return
+        try:
+            config = await self.inThread(self.load)
+            await self.apply(config)
+        except _CLEAR as error:
+            _log.error("the configuration stays as it was: {error}", error=error)
+        else:
+            _log.info("{file} has been read again", file=self._file)
+
+    def _reloaded(self) -> None:
+        self._reloading = False
+        if self._reloadAgain:
+            self._reloadAgain = False
+            self.reload()
+
+    def limitConnections(self, count: int) -> None:
+        """
+        So many may be open at the same time from now on.
+        """
+        hub = self.rpc.hub
+        hub.limits = attrs.evolve(hub.limits, connections=count)
+
+    def inThread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """
+        Run a blocking function elsewhere.
+        """
+        pool = self.reactor.getThreadPool()
+        return deferToThreadPool(self.reactor, pool, function, *args)
 
     def _abort(self, failures: Sequence[Failure]) -> None:
         """
@@ -173,6 +242,9 @@ class NFSService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._hangup is not None:
+            signal.signal(signal.SIGHUP, self._hangup)
+            self._hangup = None
         if self._started is not None and not self._started.called:
             self._started.cancel()
         if self._metricsPort is not None:

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import gc
 import io
+import os
+import signal
 import sys
 from typing import Any, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 import pnfs.server
@@ -32,6 +35,23 @@ class Service(NFSService):
         self.gate: Any = None
         self.error: Any = None
         self.finished = 0
+        self.configs: list[Any] = []
+
+    async def apply(self, config: Any) -> None:
+        """
+        Wait or fail; else it counts.
+        """
+        if self.gate is not None:
+            await self.gate
+        if isinstance(config, Exception):
+            raise config
+        self.configs.append(config)
+
+    def inThread(self, function: Any, *args: Any) -> Any:
+        """
+        At once.
+        """
+        return maybeDeferred(function, *args)
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
         """
@@ -141,6 +161,68 @@ class ServiceTests(SynchronousTestCase):
         self.assertTrue(self.service.gate.called)
         self.assertEqual((self.stopped, self.said.getvalue()), (0, ""))
         self.assertEqual(self.service.finished, 1)
+
+    def hangUp(self) -> None:
+        """
+        What C{systemctl reload} does.
+        """
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def reloadable(self, configs: list[Any]) -> list[str]:
+        """
+        Start it with what it will read. @return: what it will log.
+        """
+        said: list[str] = []
+
+        def hear(event: Any) -> None:
+            said.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(hear)
+        self.addCleanup(globalLogPublisher.removeObserver, hear)
+        self.reactor.callFromThread = lambda function: function()
+        self.service.load = lambda: configs.pop(0)
+        self.service.startService()
+        return said
+
+    def test_hangup(self) -> None:
+        """
+        SIGHUP has the configuration read again; one that is no good is one line in
+        the log, and the one before goes on counting. Once stopped, SIGHUP is what
+        it was.
+        """
+        before = signal.getsignal(signal.SIGHUP)
+        said = self.reloadable(["one", BadConfiguration("x.toml: no"), "two"])
+        for expected in (["one"], ["one"], ["one", "two"]):
+            self.hangUp()
+            self.assertEqual(self.service.configs, expected)
+        self.assertIn("the configuration stays as it was: x.toml: no", said)
+        self.assertIn("/etc/x.toml has been read again", said)
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(signal.getsignal(signal.SIGHUP), before)
+
+    def test_hangupTwice(self) -> None:
+        """
+        One reload after the other, and no more than one waits.
+        """
+        self.reloadable(["one", "two"])
+        self.service.gate = Deferred()
+        for _ in range(4):
+            self.hangUp()
+        self.assertEqual(self.service.configs, [])
+        self.service.gate.callback(None)
+        self.assertEqual(self.service.configs, ["one", "two"])
+        self.successResultOf(self.service.stopService())
+
+    def test_hangupDefect(self) -> None:
+        """
+        A defect is in the log with its traceback, and the next reload is done.
+        """
+        self.reloadable([ZeroDivisionError(), "two"])
+        self.hangUp()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.hangUp()
+        self.assertEqual(self.service.configs, ["two"])
+        self.successResultOf(self.service.stopService())
 
     def test_options(self) -> None:
         """

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
+import attrs
 from twisted.logger import Logger
 
 from pnfs.backends.ds.partners import Partners
+from pnfs.backends.errors import BadConfiguration
 from pnfs.config import DSConfig
 from pnfs.metrics import Latency, NFSCollector
 from pnfs.namespace.filehandles import CapabilityCodec
@@ -137,6 +139,22 @@ class DataServerService(NFSService):
             callTimeout=PARTNER_SECONDS,
             deadline=PARTNER_SECONDS,
         )
+
+    async def apply(self, config: DSConfig) -> None:
+        """
+        See L{NFSService.apply}: limits of new sessions and connections can change.
+        """
+        old, new = self._config, config
+        slots, connections = new.limits.slots, new.limits.connections
+        limits = attrs.evolve(old.limits, slots=slots, connections=connections)
+        if new != attrs.evolve(old, limits=limits):
+            raise BadConfiguration(
+                f"{new.file}: something other than limits.slots and limits.connections "
+                "has changed; put it back, or restart"
+            )
+        self.context.sessions.limits = sessionLimits(limits.io, slots)
+        self.limitConnections(connections)
+        self._config = config
 
     async def finish(self) -> None:
         """

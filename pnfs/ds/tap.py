@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 from twisted.python import usage
 
@@ -52,4 +53,6 @@ def makeService(config: Options) -> DataServerService:
         backend = loadDriver(Kind.DATA, parsed.backend, parsed, reactor)
     except BadConfiguration as error:
         refuse(f"{parsed.file}: backend: {error}")
-    return DataServerService(reactor, parsed, backend, os.urandom, time.time_ns)
+    service = DataServerService(reactor, parsed, backend, os.urandom, time.time_ns)
+    service.load = partial(loadDS, config["config"], overrides)
+    return service

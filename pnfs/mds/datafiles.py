@@ -466,6 +466,12 @@ class DataFiles(SparseFiles):
         """
         self.removals.add(export, placement)
 
+    def abandon(self, export: Any) -> None:
+        """
+        An export goes: its backend is not to be used any more.
+        """
+        self.removals.abandon(export)
+
     def stop(self) -> None:
         """
         Remove nothing any more.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from typing import Any, Awaitable, Callable, Optional
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -44,6 +45,7 @@ class Removals:
         self._running = 0
         self._retry: Optional[IDelayedCall] = None
         self._stopped = False
+        self._abandoned: WeakSet[Any] = WeakSet()
 
     def __len__(self) -> int:
         """
@@ -55,9 +57,17 @@ class Removals:
         """
         Delete these as well.
         """
-        if not self._stopped:
+        if not self._stopped and export not in self._abandoned:
             self._due.append((export, placement))
             self._go()
+
+    def abandon(self, export: Any) -> None:
+        """
+        An export goes: what is not removed yet stays in its durable queue.
+        """
+        self._abandoned.add(export)
+        self._due = deque(item for item in self._due if item[0] is not export)
+        self._later = [item for item in self._later if item[0] is not export]
 
     def stop(self) -> None:
         """
@@ -91,7 +101,7 @@ class Removals:
                 for uuid in placement.dataServers
             ]
         )
-        if self._stopped:
+        if self._stopped or export in self._abandoned:
             return
         again = False
         for uuid, outcome in zip(placement.dataServers, outcomes):

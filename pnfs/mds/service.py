@@ -6,10 +6,9 @@ The metadata server, put together: the only place where its concrete parts meet.
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any, Callable, Sequence
 
-from twisted.internet.threads import deferToThreadPool
+import attrs
 from twisted.logger import Logger
 
 from pnfs.backends.ds.controlled import ControlledDataServerBackend
@@ -23,6 +22,7 @@ from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.exporting import Exporting
+from pnfs.mds.reload import Reloading
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
@@ -114,6 +114,7 @@ class MetadataServerService(NFSService):
         self._servers: Any = None
         self._data: Any = None
         self._exporting: Any = None
+        self._reloader: Any = None
         self.context: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
@@ -153,7 +154,7 @@ class MetadataServerService(NFSService):
             clock,
             self._wallTime,
             entropy,
-            partial(deferToThreadPool, self.reactor, self.reactor.getThreadPool()),
+            self.inThread,
             self._space,
         )
         exports = [await self._export(export) for export in config.exports]
@@ -228,6 +229,9 @@ class MetadataServerService(NFSService):
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
         self.sweepLeases(clients)
+        self._reloader = Reloading(
+            config, server, self._exporting, self._backends, self._adjust
+        )
         compound = CompoundServer(server, mdsTables())
         return (
             [Program(NFS4_PROGRAM, {4: compound.procedures()})],
@@ -236,6 +240,29 @@ class MetadataServerService(NFSService):
                 DataServersCollector(servers, server.recaller, layouts),
             ],
         )
+
+    async def apply(self, config: MDSConfig) -> None:
+        """
+        See L{NFSService.apply}.
+        """
+        await self._reloader.apply(config)
+
+    def _adjust(self, old: MDSConfig, new: MDSConfig) -> None:
+        """
+        Apply what does not concern exports.
+        """
+        server = self.context
+        if new.lease != old.lease:
+            self.setLease(new.lease)
+        if new.grace != old.grace:
+            self.setGrace(new.grace)
+        self.setCourtesy(new.courtesy)
+        server.recaller.deadlineSeconds = new.recall
+        if new.limits.slots != old.limits.slots:
+            sessions = server.sessions
+            sessions.limits = attrs.evolve(sessions.limits, maxSlots=new.limits.slots)
+        if new.limits.connections != old.limits.connections:
+            self.limitConnections(new.limits.connections)
 
     def setLease(self, seconds: float) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 from twisted.python import usage
 
@@ -48,4 +49,6 @@ def makeService(config: Options) -> MetadataServerService:
         "grace": config["grace"],
     }
     parsed = options(loadMDS, config["config"], overrides)
-    return MetadataServerService(reactor, parsed, os.urandom, time.time_ns)
+    service = MetadataServerService(reactor, parsed, os.urandom, time.time_ns)
+    service.load = partial(loadMDS, config["config"], overrides)
+    return service

@@ -278,6 +278,23 @@ def checkNesting(paths: Sequence[tuple[bytes, ...]]) -> None:
             )
 
 
+def checkPaths(paths: Sequence[str]) -> None:
+    """
+    May these be exported together?
+
+    @raise BadConfiguration: no.
+    """
+    checkNesting([pathComponents(path) for path in paths])
+    ids = {PSEUDO_ID}
+    for path in paths:
+        number = exportId(path)
+        if number in ids:
+            raise BadConfiguration(
+                f"export {path}: its id is that of another export; choose another path"
+            )
+        ids.add(number)
+
+
 def _pathOf(names: tuple[bytes, ...]) -> str:
     return "/" + b"/".join(names).decode("utf-8")
 
@@ -348,8 +365,7 @@ class ExportTable:
         An attribute that is the same for all objects has changed: encode all anew.
         """
         for export in self.byId.values():
-            for plans in export.plans + export.entryPlans:
-                plans.clear()
+            export.settle()
 
     def remember(self, fh: bytes, export: Export, handle: bytes) -> None:
         """

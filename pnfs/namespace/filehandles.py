@@ -19,14 +19,16 @@ mac              12
 capability       bytes   meaning
 ===============  ======  =======================================================
 kind             1       C{0x44}
-rights           1       READ 1, WRITE 2, CONTROL 4; root squash 8, all squash 16;
-                         32: the anonymous user and group follow
+rights           1       READ 1, WRITE 2, CONTROL 4; squash: see below
 key id           2       which cluster key
 epoch            4       fence epoch of the object
-anonymous        0, 8    uid and gid of who is squashed; absent: nobody's
+anonymous        0, 8    uid and gid of who is squashed
 name             0-40    the object's name; none: the data server itself
 mac              16
 ===============  ======  =======================================================
+
+The rights have 8 for root squash, 16 for all squash, and 32 if the anonymous user
+and group follow, which are else those of nobody.
 
 64 bytes at most, so that NFSv3 can carry either; the bearers of a capability that
 would be longer, because of an anonymous user of their own, get no layout.

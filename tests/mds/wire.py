@@ -24,11 +24,13 @@ class Wire:
     Carries bytes between any number of pairs of protocols, in order.
 
     @ivar hosts: address to the hub that serves there; without one, connecting fails.
+    @ivar clientHost: where connections made from now on come from.
     @ivar cut: addresses that swallow everything from now on.
     """
 
     def __init__(self) -> None:
         self.hosts: dict[tuple[str, int], Hub] = {}
+        self.clientHost = "192.0.2.9"
         self.cut: set[tuple[str, int]] = set()
         self._queue: deque[tuple[Any, Optional[bytes]]] = deque()
         self._delivering = False
@@ -42,7 +44,7 @@ class Wire:
         """
         server = RPCProtocol(self.hosts[address])
         near = _Transport(self, address, IPv4Address("TCP", *address))
-        far = _Transport(self, address, IPv4Address("TCP", "192.0.2.9", 999))
+        far = _Transport(self, address, IPv4Address("TCP", self.clientHost, 999))
         near.other, near.protocol = far, client
         far.other, far.protocol = near, server
         self._transports += [near, far]
