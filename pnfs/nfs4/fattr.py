@@ -73,6 +73,7 @@ FATTR4_LAYOUT_BLKSIZE = 65
 FATTR4_LAYOUT_ALIGNMENT = 66
 FATTR4_SUPPATTR_EXCLCREAT = 75
 FATTR4_FS_CHARSET_CAP = 76
+FATTR4_SPACE_FREED = 78
 FATTR4_CHANGE_ATTR_TYPE = 79
 FATTR4_MODE_UMASK = 81
 FATTR4_XATTR_SUPPORT = 82
@@ -129,6 +130,7 @@ FROM_DATA_SERVERS = bits(
         FATTR4_CHANGE,
         FATTR4_SIZE,
         FATTR4_SPACE_USED,
+        FATTR4_SPACE_FREED,
         FATTR4_TIME_ACCESS,
         FATTR4_TIME_METADATA,
         FATTR4_TIME_MODIFY,
@@ -299,6 +301,8 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
         lambda server, export, minor: encodeBitmap(SETTABLE & supported(minor))
     ),
     FATTR4_FS_CHARSET_CAP: _u32(FSCHARSET_CAP4_ALLOWS_ONLY_UTF8),
+    # What removing the file would give back (RFC 7862, section 12.2.2).
+    FATTR4_SPACE_FREED: Field("Q", ("i.used",)),
     FATTR4_CHANGE_ATTR_TYPE: _u32(NFS4_CHANGE_TYPE_IS_MONOTONIC_INCR),
     FATTR4_XATTR_SUPPORT: Constant(
         lambda server, export, minor: struct.pack(">I", export.backend.xattrs)
@@ -309,6 +313,7 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
 _MINOR_2 = (
     bits(
         (
+            FATTR4_SPACE_FREED,
             FATTR4_CHANGE_ATTR_TYPE,
             FATTR4_MODE_UMASK,
             FATTR4_XATTR_SUPPORT,

@@ -121,6 +121,19 @@ class GetattrTests(NamespaceCase):
         bitmap, values = self.attributes(self.fh(self.root), 79)
         self.assertEqual((bitmap, values), (1 << 79, bytes(4)))
 
+    def test_spaceFreed(self) -> None:
+        """
+        Removing a file gives back what it uses; asked for in minor version 2 only.
+        """
+        inode = self.make(b"f")
+        inode.used = 12288
+        inode.encoded.clear()
+        self.assertEqual(self.attributes(self.fh(inode), 78)[0], 0)
+        self.fixture.minor = 2
+        bitmap, values = self.attributes(self.fh(inode), 45, 78)
+        self.assertEqual(bitmap, 1 << 45 | 1 << 78)
+        self.assertEqual(values, struct.pack(">QQ", 12288, 12288))
+
     def test_layoutTypes(self) -> None:
         """
         C{fs_layout_types} lists the export's drivers, preferred first: without it
