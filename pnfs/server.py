@@ -100,8 +100,8 @@ class NFSService(Service):
 
     def sweepLeases(self, clients: Any) -> None:
         """
-        Let go of silent clients several times per lease, instead of what was swept
-        before.
+        Let go of silent clients several times per lease, and at least once a
+        minute, instead of what was swept before.
 
         @param clients: L{pnfs.state.clients.ClientTable}.
         """
@@ -118,7 +118,7 @@ class NFSService(Service):
             self._sweep.stop()
         self._sweep = LoopingCall(sweep)
         self._sweep.clock = self.clock
-        self._sweep.start(max(0.25, clients.leaseSeconds / 8), now=False)
+        self._sweep.start(min(60.0, max(0.25, clients.leaseSeconds / 8)), now=False)
 
     def startService(self) -> None:
         """
