@@ -17,10 +17,13 @@ from twisted.trial.unittest import SkipTest
 from tests.system.namespace import BRIDGE, Network
 from tests.system.processes import Process, waitUntil
 
+DELEGRETURN = "8"
 GETDEVICEINFO = "47"
 LAYOUTCOMMIT = "49"
 LAYOUTGET = "50"
 LAYOUTRETURN = "51"
+CB_GETATTR = "3"
+CB_RECALL = "4"
 CB_LAYOUTRECALL = "5"
 CB_SEQUENCE = "11"
 

@@ -151,17 +151,27 @@ class Cluster:
         How often the metadata server has done each operation since its start,
         whatever the outcome.
         """
-        fetch = [sys.executable, "-c", _FETCH, self.ready["mds"]["metrics"]]
-        if self._network is None:
-            text = subprocess.run(
-                fetch, check=True, capture_output=True, text=True, timeout=30
-            ).stdout
-        else:
-            text = self._network.run(fetch)
         counts: Counter[str] = Counter()
-        for labels, value in _SAMPLE.findall(text):
+        for labels, value in _SAMPLE.findall(self._metrics()):
             counts[dict(_LABEL.findall(labels))["operation"]] += int(float(value))
         return counts
+
+    def held(self, what: str) -> int:
+        """
+        How many of something the metadata server's clients hold now: C{stateids},
+        C{layouts}, C{delegations}.
+        """
+        found = re.search(rf"^pnfs_{what} (\S+)$", self._metrics(), re.MULTILINE)
+        assert found is not None, what
+        return int(float(found[1]))
+
+    def _metrics(self) -> str:
+        fetch = [sys.executable, "-c", _FETCH, self.ready["mds"]["metrics"]]
+        if self._network is not None:
+            return self._network.run(fetch)
+        return subprocess.run(
+            fetch, check=True, capture_output=True, text=True, timeout=30
+        ).stdout
 
     def crash(self, server: Server) -> Crashed:
         """
