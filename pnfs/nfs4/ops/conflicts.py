@@ -24,7 +24,7 @@ from pnfs.state.delegations import DelegationState
 from pnfs.state.errors import Locked, OpenMode
 from pnfs.state.locks import LockState
 from pnfs.state.opens import READ, WRITE, OpenState, denied
-from pnfs.values import Credential, Inode, SetAttributes
+from pnfs.values import Credential, FileType, Inode, SetAttributes
 
 OPEN_OR_LOCK = (OpenState, LockState)
 FOR_IO = (OpenState, LockState, DelegationState)
@@ -122,6 +122,22 @@ def requireNoDelegations(ctx: CompoundContext, inode: Inode, write: bool) -> Non
         return
     if ctx.server.delegating.recallConflicting(file, ctx.client, write):
         raise NFSError(nfsstat4.NFS4ERR_DELAY)
+
+
+def requireNoReclaims(ctx: CompoundContext, inode: Inode) -> None:
+    """
+    During grace nobody but its holder may change attributes or names of a file: others
+    may still reclaim a delegation of it (RFC 8881, section 8.4.2.1).
+
+    @raise NFSError: GRACE.
+    """
+    server = ctx.server
+    if server.delegations is None or inode.ftype != FileType.REG:
+        return
+    if server.recovery.inGrace(ctx.now):
+        file = inode.state
+        if file is None or server.delegations.held(file, ctx.client) is None:
+            raise NFSError(nfsstat4.NFS4ERR_GRACE)
 
 
 def withdrawDelegations(ctx: CompoundContext, inode: Inode) -> None:

@@ -10,7 +10,11 @@ import attrs
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
-from pnfs.nfs4.ops.conflicts import requireNoDelegations, withdrawDelegations
+from pnfs.nfs4.ops.conflicts import (
+    requireNoDelegations,
+    requireNoReclaims,
+    withdrawDelegations,
+)
 from pnfs.nfs4.ops.directories import requireWritable
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -65,6 +69,7 @@ async def link(ctx: CompoundContext, args: LINK4args) -> LINK4resok:
     if inode.state is not None and inode.state.unlinked:
         # Its data files are in the removal queue: it cannot come back.
         raise NFSError(nfsstat4.NFS4ERR_NOENT)
+    requireNoReclaims(ctx, inode)
     requireNoDelegations(ctx, inode, True)
     requireNoDelegations(ctx, directory, True)
     before = directory.change

@@ -16,7 +16,11 @@ from typing import Any, Optional
 import attrs
 
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.ops.conflicts import requireNoDelegations, requireNoLayouts
+from pnfs.nfs4.ops.conflicts import (
+    requireNoDelegations,
+    requireNoLayouts,
+    requireNoReclaims,
+)
 from pnfs.nfs4.ops.unlinked import settleFile
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.values import FileType, Inode, Placement, Removed
@@ -105,8 +109,9 @@ async def prepareRemoval(ctx: CompoundContext, export: Any, inode: Inode) -> Rem
     Make a name ready to go: nothing if that is not the last name of a file.
 
     @raise NFSError: DELAY while other clients' layouts or delegations are being
-        recalled.
+        recalled; GRACE while they may be reclaimed.
     """
+    requireNoReclaims(ctx, inode)
     requireNoDelegations(ctx, inode, True)
     if inode.ftype != _REG or inode.nlink > 1:
         return Removal(inode)

@@ -12,7 +12,11 @@ from pnfs.namespace.access import EXECUTE, WRITE, checkAccess, mayDelete
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
-from pnfs.nfs4.ops.conflicts import requireNoDelegations, withdrawDelegations
+from pnfs.nfs4.ops.conflicts import (
+    requireNoDelegations,
+    requireNoReclaims,
+    withdrawDelegations,
+)
 from pnfs.nfs4.ops.directories import (
     changeInfo,
     decodeName,
@@ -86,6 +90,7 @@ async def rename(ctx: CompoundContext, buf: Any, pos: int) -> int:
     except NoSuchName:
         victim = None
     _requirePermission(source, target, inode, victim, credential)
+    requireNoReclaims(ctx, inode)
     moved = (inode, source, target)
     for each in moved:
         requireNoDelegations(ctx, each, True)

@@ -20,6 +20,7 @@ from pnfs.nfs4.ops.conflicts import (
     requireIOState,
     requireNoDelegations,
     requireNoLayouts,
+    requireNoReclaims,
     requireState,
     withdrawDelegations,
 )
@@ -106,6 +107,7 @@ async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> N
     chmod = changes.mode is not None
     if not mask & DELEGATED_TIMES:
         changes = permitted(inode, changes, export.effective(ctx.credential))
+    requireNoReclaims(ctx, inode)
     requireNoDelegations(ctx, inode, True)
     if changes.size is not None:
         requireNoLayouts(ctx, inode, ctx.client, "truncate")

@@ -29,6 +29,7 @@ from tests.nfs4.ops.delegations import (
     DelegationFixture,
     Opened,
     readArgs,
+    setattrArgs,
     writeArgs,
 )
 from tests.nfs4.ops.files import (
@@ -45,6 +46,7 @@ from tests.nfs4.ops.files import (
 
 NOT_WANTED, CONTENTION, RESOURCE, NO_UPGRADE, NO_DOWNGRADE, CANCELLED = 0, 1, 2, 5, 6, 7
 CURRENT = b"\0\0\0\1" + bytes(12)
+SAVEFH = struct.pack(">I", 32)
 
 
 class GivingTests(DelegationCase):
@@ -599,6 +601,24 @@ class ReclaimTests(DelegationCase):
         A client that held none gets none.
         """
         self.assertEqual(self.reclaim(self.one, READ, NONE).kind, NONE)
+
+    def test_othersWait(self) -> None:
+        """
+        As long as a delegation may be reclaimed nobody else changes the file, its mode
+        or its names; whoever has reclaimed one may.
+        """
+        root = self.fixture.putfh(self.fixture.root)
+        mode = {33: struct.pack(">I", 0o640)}
+        file = self.fixture.putfh(self.file)
+        for ops in (
+            (file, setattrArgs(bytes(16), mode)),
+            (root, SAVEFH, struct.pack(">I", 29) + opaque(b"file") + opaque(b"x")),
+            (file, SAVEFH, root, struct.pack(">I", 11) + opaque(b"x")),
+            (root, struct.pack(">I", 28) + opaque(b"file")),
+        ):
+            self.assertEqual(self.one.run(*ops).status, nfsstat4.NFS4ERR_GRACE)
+        self.reclaim(self.two, BOTH, WRITE_DELEG)
+        self.assertEqual(self.two.run(file, setattrArgs(bytes(16), mode)).status, 0)
 
     def test_malformed(self) -> None:
         """
