@@ -102,6 +102,8 @@ class MDSConfig:
     @ivar delegations: clients may be given some; delegationWindow: how long none is
         given of a file that clients were at odds over.
     @ivar file: where it was read from.
+    @ivar reserve: bytes of a data server that new files leave free; None: see
+        L{pnfs.mds.dataservers}.
     @ivar courtesy: how long a client that is silent keeps its state if nobody else
         wants it.
     """
@@ -120,6 +122,7 @@ class MDSConfig:
     courtesy: float = 86400.0
     delegations: bool = True
     delegationWindow: float = 30.0
+    reserve: Optional[int] = None
 
 
 @attrs.frozen
@@ -307,6 +310,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         lease=lease,
         grace=table.take("grace", seconds, lease),
         recall=table.take("recall", seconds, 2 * lease),
+        reserve=table.take("reserve", parseSize, None),
         courtesy=table.take("courtesy", courtesy, 86400.0),
         metrics=table.take("metrics", metricsAddress, None),
         limits=_limits(file, table.table("limits")),

@@ -31,6 +31,10 @@ from pnfs.values import DataServer, FSStatistics, Placement
 PROBE_SECONDS = 2.0
 """How often a data server is asked whether it lives."""
 
+RESERVE_SHARE = 0.05
+RESERVE_BYTES = 1 << 30
+"""Where less than either is free, no new files go, as long as others have room."""
+
 _log = Logger()
 
 
@@ -57,6 +61,20 @@ class Member:
         self.fences: dict[bytes, int] = {}
         self.probe: Optional[IDelayedCall] = None
 
+    def roomy(self, reserve: Optional[int]) -> bool:
+        """
+        Is there room for new files? If it has not been heard, there is.
+
+        @param reserve: bytes to be left for the files that are there; None: a
+            twentieth, or 1 GiB if that is less.
+        """
+        space = self.space
+        if space is None:
+            return True
+        if reserve is None:
+            reserve = min(RESERVE_BYTES, int(space.spaceTotal * RESERVE_SHARE))
+        return space.spaceAvailable > reserve
+
     def describe(self) -> DataServer:
         """
         What a layout driver may know of it.
@@ -78,6 +96,7 @@ class DataServers:
     All data servers by name and by UUID.
 
     @ivar members: in the order of the configuration.
+    @ivar reserve: as for L{Member.roomy}.
     @ivar onUp: called with a L{Member} when it has begun to answer.
     """
 
@@ -87,6 +106,7 @@ class DataServers:
         stateFolder: str,
         clock: IReactorTime,
     ) -> None:
+        self.reserve: Optional[int] = None
         self._clock = clock
         self._file = os.path.join(stateFolder, "data-servers.json")
         saved = self._load()
@@ -205,6 +225,12 @@ class DataServers:
         """
         member = self._byUUID.get(uuid)
         return member is not None and member.up
+
+    def roomy(self, uuid: bytes) -> bool:
+        """
+        Is there room for new files?
+        """
+        return self.byUUID(uuid).roomy(self.reserve)
 
     def down(self, uuid: bytes, reason: Exception) -> None:
         """

@@ -129,7 +129,8 @@ class Placing:
         like: Optional[Placement],
     ) -> Placement:
         """
-        Have the driver place a file.
+        Have the driver place a file: on data servers with room; if these are too
+        few, also on those that have little.
 
         @raise Unreachable: it would work if data servers answered that do not.
         @raise NoSpace: it would not work even then.
@@ -143,8 +144,9 @@ class Placing:
             if server.uuid not in full
         ]
         usable = [server for server in known if self._servers.up(server.uuid)]
+        roomy = [server for server in usable if self._servers.roomy(server.uuid)]
         self._sequence += 1
-        for servers in (usable, known):
+        for servers in (roomy, usable, known):
             if not servers:
                 continue
             try:
@@ -162,7 +164,7 @@ class Placing:
             except ValueError as error:
                 reason = str(error)
                 continue
-            if servers is usable:
+            if servers is not known:
                 return _alike(placement, like, servers)
             raise Unreachable("data servers needed for a new file do not answer")
         if self._servers.unknown(export.dataServers):

@@ -47,6 +47,8 @@ def requireReloadable(old: MDSConfig, new: MDSConfig) -> None:
         ("limits.io", old.limits.io, new.limits.io),
         ("limits.queued", old.limits.queued, new.limits.queued),
         ("data_server", old.dataServers, new.dataServers),
+        ("delegations", old.delegations, new.delegations),
+        ("delegation_window", old.delegationWindow, new.delegationWindow),
     ):
         if before != after:
             raise _refuse(new.file, key)

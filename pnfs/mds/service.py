@@ -148,6 +148,7 @@ class MetadataServerService(NFSService):
             config.state,
             clock,
         )
+        servers.reserve = config.reserve
         self._data = data = DataFiles(servers, capabilities, clock, self._wallTime)
         self._exporting = Exporting(
             config,
@@ -258,6 +259,10 @@ class MetadataServerService(NFSService):
             self.setGrace(new.grace)
         self.setCourtesy(new.courtesy)
         server.recaller.deadlineSeconds = new.recall
+        if server.delegations is not None:
+            server.delegations.maximum = new.limits.delegations
+            server.delegating.deadlineSeconds = new.recall
+        self._servers.reserve = new.reserve
         if new.limits.slots != old.limits.slots:
             sessions = server.sessions
             sessions.limits = attrs.evolve(sessions.limits, maxSlots=new.limits.slots)

@@ -4,9 +4,10 @@ Taking from clients what they hold in exports that are not theirs any more.
 
 A client that may no longer see an export gets STALE for every filehandle of it, so it
 could not give anything back. What it holds there goes at once: layouts are revoked and
-their files fenced, also those that only read; opens and locks are dropped, so that they
-are in nobody's way. A client whose terms have become narrower is asked for its layouts
-as for any other reason, and gets new ones on the new terms. Nobody else is touched,
+their files fenced, also those that only read; delegations are revoked, opens and locks
+dropped, so that they are in nobody's way. A client whose terms have become narrower is
+asked for its layouts and delegations as for any other reason, and gets new ones on the
+new terms. Nobody else is touched,
 save that a fence makes everybody fetch the layout of that file anew.
 
 A client that has no connection now cannot be judged. It loses its layouts, which is no
@@ -30,6 +31,7 @@ from pnfs.callbacks.recall import FileRecall
 from pnfs.namespace.clients import ClientRule, Terms, termsFor
 from pnfs.namespace.exports import Export
 from pnfs.nfs4.context import ServerContext
+from pnfs.state.delegations import DelegationState
 from pnfs.state.files import FileState
 from pnfs.state.layouts import LayoutState
 
@@ -46,10 +48,14 @@ AT_ONCE = 256
 class Offer:
     """
     What an export is to whom.
+
+    @ivar rules: None: it is on C{terms} for everybody.
+    @ivar delegations: clients may hold some.
     """
 
     rules: Optional[tuple[ClientRule, ...]]
     terms: Terms
+    delegations: bool = True
 
     def to(self, host: str) -> Optional[Terms]:
         """
@@ -74,7 +80,8 @@ def offerOf(export: Export) -> Offer:
         tuple(export.flavors),
         export.pnfs,
     )
-    return Offer(None if export.rules is None else tuple(export.rules), terms)
+    rules = None if export.rules is None else tuple(export.rules)
+    return Offer(rules, terms, export.delegations)
 
 
 def pause(clock: IReactorTime, seconds: float) -> Deferred[None]:
@@ -170,7 +177,18 @@ class Withdrawal:
         ]
         for layout in narrower:
             self._recallOf(layout, TERMS_CHANGED).join([layout])
+        readOnly = any(terms is None or terms.readOnly for terms in has)
+        for held in self._delegations(client, export):
+            if not after.delegations or (held.writes and readOnly):
+                self._server.delegating.recall(held)
         return []
+
+    def _delegations(self, client: Any, export: Export) -> list[DelegationState]:
+        return [
+            held
+            for held in client.delegations.values()
+            if held.file.export.base is export
+        ]
 
     def _layouts(self, client: Any, export: Export) -> list[LayoutState]:
         return [
@@ -203,10 +221,14 @@ class Withdrawal:
 
     def _drop(self, client: Any, export: Export) -> None:
         """
-        Forget what a client has open and locked.
+        Forget what a client has open and locked, and revoke what it has been
+        delegated.
         """
         server = self._server
         files: dict[int, FileState] = {}
+        for held in self._delegations(client, export):
+            files[id(held.file)] = held.file
+            server.delegations.revoke(held)
         for state in list(client.opens):
             if state.file.export.base is export:
                 files[id(state.file)] = state.file

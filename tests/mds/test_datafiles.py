@@ -4,6 +4,7 @@ Tests of L{pnfs.mds.datafiles} and L{pnfs.mds.removals}, on data servers that fa
 
 from __future__ import annotations
 
+import attrs
 from zope.interface.verify import verifyObject
 
 from pnfs.backends.errors import (
@@ -14,7 +15,15 @@ from pnfs.backends.errors import (
 from pnfs.interfaces import IFileData
 from pnfs.mds.removals import RETRY_SECONDS
 from pnfs.namespace.filehandles import READ, WRITE
-from pnfs.values import ACE, ACL, MODE_ONLY, IOMode, SetAttributes, Stable
+from pnfs.values import (
+    ACE,
+    ACL,
+    MODE_ONLY,
+    FSStatistics,
+    IOMode,
+    SetAttributes,
+    Stable,
+)
 from tests.mds.faulty import UNIT, DataFilesCase, MirroredCase, pattern
 
 
@@ -91,6 +100,33 @@ class MakingTests(DataFilesCase):
         other = self.make(b"g")
         self.fails(self.data.ensure(self.export, other), NoSpace)
         self.assertFalse(other.hasPlacement)
+
+    def test_reserve(self) -> None:
+        """
+        New files go where there is room; to the others only if there are too few
+        of these, and until they are full indeed.
+        """
+        space = FSStatistics(100 << 30, 5 << 30, 2 << 30, 9, 9, 9)
+        members = self.data._servers.members
+        for member in members:
+            member.space = space
+        for reserve, short in (
+            (None, attrs.evolve(space, spaceAvailable=1 << 30)),
+            (None, attrs.evolve(space, spaceTotal=1000, spaceAvailable=50)),
+            (3 << 30, attrs.evolve(space, spaceAvailable=3 << 30)),
+        ):
+            self.data._servers.reserve = reserve
+            for member in members:
+                member.space = attrs.evolve(space, spaceAvailable=4 << 30)
+            members[1].space = short
+            inode = self.make(b"f%d" % len(self.tree._inodes))
+            placement = self.now(self.data.ensure(self.export, inode))
+            self.assertEqual(len(placement.dataServers), 2)
+            self.assertNotIn(members[1].uuid, placement.dataServers)
+        for member in members:
+            member.space = attrs.evolve(space, spaceAvailable=0)
+        placement = self.now(self.data.ensure(self.export, self.inode))
+        self.assertEqual(len(placement.dataServers), 3)
 
     def test_sized(self) -> None:
         """

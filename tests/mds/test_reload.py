@@ -210,6 +210,35 @@ class ClientListTests(ReloadCase):
         for op in (requests.layoutreturn(FILES, layout, b""), requests.close(stateid)):
             self.assertEqual(self.status(self.inside, op), 0)
 
+    def delegation(self, mount: Mounted, access: int) -> Any:
+        """
+        A client is given one of its file.
+        """
+        context = self.mds.context
+        (client,) = [c for c in context.clients if c.owner == mount.owner]
+        (opened,) = client.opens
+        return context.delegations.grant(opened.file, client, access)
+
+    def test_delegations(self) -> None:
+        """
+        Who is out has no delegation any more; who may only read is asked for one
+        to write, and whom C{delegations = false} concerns for each.
+        """
+        mine, others = (self.delegation(m, True) for m in (self.inside, self.outside))
+        readOnly = attrs.evolve(OPEN, readOnly=True)
+        self.reload(self.changed(clients=only(INSIDE, terms=readOnly)))
+        self.assertIsNotNone(mine.recall)
+        self.assertIsNotNone(others.revoked)
+        self.assertEqual(len(self.mds.context.delegations), 1)
+        self.mds.context.delegations.drop(mine)
+        mine = self.delegation(self.inside, False)
+        self.reload(self.changed(clients=only(INSIDE, terms=readOnly), mirrors=1))
+        self.assertIdentical(mine.recall, None)
+        self.reload(
+            self.changed(clients=only(INSIDE, terms=readOnly), delegations=False)
+        )
+        self.assertIsNotNone(mine.recall)
+
     def test_withoutLayouts(self) -> None:
         """
         C{pnfs = false}: what is out is recalled and can be committed and returned.
@@ -413,6 +442,8 @@ class RefusedTests(ReloadCase):
             ("listen", attrs.evolve(config, listen=(("0.0.0.0", 1),))),
             ("state", attrs.evolve(config, state="/elsewhere")),
             ("key", attrs.evolve(config, key=b"x" * 32)),
+            ("delegations", attrs.evolve(config, delegations=False)),
+            ("delegation_window", attrs.evolve(config, delegationWindow=1.0)),
             ("metrics", attrs.evolve(config, metrics=("127.0.0.1", 1))),
             ("data_server", attrs.evolve(config, dataServers=tuple(rest))),
             ("limits.io", attrs.evolve(config, limits=LimitsConfig(io=1 << 17))),
@@ -470,7 +501,8 @@ class OtherTests(ReloadCase):
         """
         fh = self.files[self.inside][0]
         self.assertEqual(self.inside.attributes(fh, 10), {10: 90})
-        self.reload(attrs.evolve(self.config, lease=30.0, recall=60.0))
+        self.reload(attrs.evolve(self.config, lease=30.0, recall=60.0, reserve=5))
+        self.assertEqual(self.mds._servers.reserve, 5)
         self.assertEqual(self.inside.attributes(fh, 10), {10: 30})
         self.assertEqual(self.mds.context.recaller.deadlineSeconds, 60)
 

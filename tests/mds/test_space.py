@@ -1,0 +1,83 @@
+"""
+Tests of the space that clients are told of (L{pnfs.mds.service}), and of data servers
+that are full.
+"""
+
+from __future__ import annotations
+
+from pnfs.nfs4 import requests
+from pnfs.nfs4.status import nfsstat4
+from tests.mds.test_service import ROOT, Mounted
+from tests.mds.world import SiteCase
+
+AVAILABLE, FREE, TOTAL = 42, 43, 44
+"""The attributes C{space_avail}, C{space_free} and C{space_total}."""
+
+
+class StripedSpaceTests(SiteCase):
+    """
+    Three data servers with 1 GiB each.
+    """
+
+    expected = 3 << 30
+
+    def setUp(self) -> None:
+        """
+        Mount.
+        """
+        super().setUp()
+        self.mount = Mounted(self, self.client())
+        self.now(self.mount.client.connect())
+
+    def space(self) -> dict[int, int]:
+        """
+        What C{df} would show.
+        """
+        wanted = sum(1 << n for n in (AVAILABLE, FREE, TOTAL))
+        results = self.mount.run(ROOT, requests.getattr_(wanted))
+        for number in (24, 15, 9):
+            results.operation(number)
+        found: dict[int, int] = results.attributes()
+        return found
+
+    def test_sum(self) -> None:
+        """
+        The sum of all, each copy counted once; also while one is down, and asking
+        for it asks no data server.
+        """
+        expected = {number: self.expected for number in (AVAILABLE, FREE, TOTAL)}
+        self.assertEqual(self.space(), expected)
+        for number in range(self.count):
+            self.killDataServer(number)
+        self.assertEqual(self.space(), expected)
+        self.clock.pump([1.0] * 20)
+        self.assertEqual(self.space(), expected)
+
+    def test_full(self) -> None:
+        """
+        Who writes through the metadata server is told NOSPC; what is there can be
+        read, and what is freed can be written again.
+        """
+        fh, stateid = self.mount.create(b"file")
+        self.mount.write(fh, stateid, 0, b"data")
+        for backend in self.backends:
+            backend.capacity = 0
+        write = requests.writeHead(stateid, 64 << 20, 0, 4) + b"more"
+        results = self.mount.run(requests.putfh(fh), write)
+        self.assertEqual(results.status, nfsstat4.NFS4ERR_NOSPC)
+        self.assertEqual(self.mount.read(fh, stateid, 0, 9), b"data")
+        self.assertEqual(self.mount.attributes(fh, 4), {4: 4})
+        for backend in self.backends:
+            backend.capacity = 1 << 30
+        self.assertEqual(self.mount.write(fh, stateid, 64 << 20, b"more"), 4)
+
+
+class MirroredSpaceTests(StripedSpaceTests):
+    """
+    The same with two copies of each byte.
+    """
+
+    count = 4
+    layout = "flexfiles"
+    mirrors = 2
+    expected = 2 << 30
