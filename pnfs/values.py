@@ -306,11 +306,16 @@ class Placement:
 
     @ivar layout: name of the layout driver that made it.
     @ivar stripeUnit: bytes of one stripe unit; 0 when there is one column.
-    @ivar columns: per stripe column the data servers (16-byte UUIDs) of its
-        mirrors. Striped: several columns of one; mirrored: one column of several.
+    @ivar columns: per column the data servers (16-byte UUIDs) of its mirrors.
+        Striped: several columns of one; mirrored: one column of several.
     @ivar name: the object's name on every data server, 1 to 80 characters of
-        C{[0-9a-f]}.
+        C{[0-9a-f]}. A byte has its offset in the file on every data server.
     @ivar epoch: fence epoch: data servers refuse handles of an older one.
+    @ivar chunk: if not 0, the columns are no stripes: each holds so many bytes, one
+        after the other, and a file that grows beyond the last gets another one.
+    @ivar stale: data servers whose data files miss something: they are neither read
+        nor written until they have been repaired. Never all of a column.
+    @ivar next: where the file is being moved to.
     """
 
     layout: str
@@ -318,13 +323,42 @@ class Placement:
     columns: tuple[tuple[bytes, ...], ...]
     name: bytes
     epoch: int = 1
+    chunk: int = 0
+    stale: tuple[bytes, ...] = ()
+    next: Optional["Placement"] = None
 
     @property
     def dataServers(self) -> tuple[bytes, ...]:
         """
-        Every data server once, in order of first appearance.
+        Every data server once, in order of first appearance, stale ones included.
         """
         return tuple(dict.fromkeys(ds for column in self.columns for ds in column))
+
+    @property
+    def everywhere(self) -> tuple[bytes, ...]:
+        """
+        Every data server where there may be a data file.
+        """
+        if self.next is None:
+            return self.dataServers
+        return tuple(dict.fromkeys(self.dataServers + self.next.dataServers))
+
+    @property
+    def live(self) -> "Placement":
+        """
+        What may be read and written: without stale mirrors.
+        """
+        if not self.stale and self.next is None:
+            return self
+        stale = self.stale
+        return attrs.evolve(
+            self,
+            columns=tuple(
+                tuple(ds for ds in column if ds not in stale) for column in self.columns
+            ),
+            stale=(),
+            next=None,
+        )
 
 
 @attrs.frozen

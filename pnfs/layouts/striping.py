@@ -8,6 +8,33 @@ from __future__ import annotations
 
 from typing import Iterator
 
+from pnfs.values import Placement
+
+
+def pieces(
+    placement: Placement, offset: int, length: int
+) -> Iterator[tuple[int, int, int]]:
+    """
+    The pieces of a range of a file, in order, none of which crosses a column.
+
+    @return: (column, offset, length) of each. Of a file in chunks, the last column
+        goes on to the end: more are added before anything is written there.
+    """
+    if not placement.chunk:
+        return split(offset, length, placement.stripeUnit, len(placement.columns))
+    return _chunks(offset, length, placement.chunk, len(placement.columns))
+
+
+def _chunks(
+    offset: int, length: int, chunk: int, columns: int
+) -> Iterator[tuple[int, int, int]]:
+    end = offset + length
+    while offset < end:
+        column = min(offset // chunk, columns - 1)
+        stop = end if column == columns - 1 else min(end, (column + 1) * chunk)
+        yield column, offset, stop - offset
+        offset = stop
+
 
 def split(
     offset: int, length: int, unit: int, columns: int

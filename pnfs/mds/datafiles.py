@@ -13,6 +13,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any, Callable, Mapping, Sequence
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -257,9 +258,7 @@ class DataFiles(SparseFiles):
         old = await export.backend.loadPlacement(inode)
         if old is None:
             return
-        placement = Placement(
-            old.layout, old.stripeUnit, old.columns, old.name, old.epoch + 1
-        )
+        placement = attrs.evolve(old, epoch=old.epoch + 1)
         await export.backend.storePlacement(inode, placement)
         await gather(
             [

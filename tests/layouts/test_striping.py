@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pnfs.layouts.striping import pairs, split
+from pnfs.layouts.striping import pairs, pieces, split
+from pnfs.values import Placement
 
 
 class StripingTests(SynchronousTestCase):
@@ -53,6 +54,31 @@ class StripingTests(SynchronousTestCase):
                 self.assertEqual(column, (byte // unit) % columns)
             position += count
         self.assertEqual(position, offset + length)
+
+
+class PiecesTests(SynchronousTestCase):
+    """
+    A file's placement says which column has a byte.
+    """
+
+    def test_stripes(self) -> None:
+        """
+        Stripes take turns.
+        """
+        striped = Placement("files", 64, ((b"A" * 16,), (b"B" * 16,)), b"0")
+        self.assertEqual(
+            list(pieces(striped, 60, 100)), [(0, 60, 4), (1, 64, 64), (0, 128, 32)]
+        )
+
+    def test_chunks(self) -> None:
+        """
+        Chunks follow one another, and the last one goes on.
+        """
+        columns = ((b"A" * 16, b"B" * 16), (b"B" * 16, b"C" * 16))
+        chunked = Placement("flexfiles", 0, columns, b"0", chunk=100)
+        self.assertEqual(list(pieces(chunked, 10, 20)), [(0, 10, 20)])
+        self.assertEqual(list(pieces(chunked, 90, 300)), [(0, 90, 10), (1, 100, 290)])
+        self.assertEqual(list(pieces(chunked, 90, 0)), [])
 
 
 class PairsTests(SynchronousTestCase):

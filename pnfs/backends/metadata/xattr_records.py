@@ -7,7 +7,7 @@ C{pnfsd.dsfile}, where a file's bytes are:
 ====== ========= =======================================================
 offset bytes     content
 ====== ========= =======================================================
-0      1         format version, 1
+0      1         format version: 1, or 2 if one of the last four is needed
 1      1         layout: 1 C{files}, 2 C{flexfiles}; otherwise 0
 2      4         stripe unit in bytes
 6      4         fence epoch
@@ -19,6 +19,11 @@ offset bytes     content
 ..     1         mirrors of each column; 0: they differ
 ..     c         mirrors of each column by itself, only if they differ
 ..     16 each   UUIDs of the data servers, column after column
+..     8         bytes of a chunk, 0: the columns are stripes
+..     1         stale data servers, s
+..     1         1 if the file is being moved
+..     16 each   UUIDs of the stale ones
+..     rest      where the file is being moved to: a record like this one
 ====== ========= =======================================================
 
 With a name of 32 digits and five data servers it has 124 bytes, below the 128
@@ -54,8 +59,10 @@ OURS = (DSFILE, DSATTR, OWNER, ACCESS)
 """What is read when an object is loaded."""
 
 _VERSION = 1
+_WITH_MORE = 2
 _HEAD = struct.Struct(">BBIIB")
 _SHAPE = struct.Struct(">HB")
+_MORE = struct.Struct(">QBB")
 _DSATTR = struct.Struct(">BQQqqQ")
 _OWNER = struct.Struct(">BHII")
 _ACL = struct.Struct(">BBH")
@@ -80,8 +87,15 @@ def packPlacement(placement: Placement) -> bytes:
     if not counts or not all(1 <= count <= 255 for count in counts):
         raise ValueError("each column needs 1 to 255 mirrors")
     code = _LAYOUT_CODES.get(placement.layout, 0)
+    more = bool(placement.chunk or placement.stale or placement.next)
     pieces = [
-        _HEAD.pack(_VERSION, code, placement.stripeUnit, placement.epoch, len(name)),
+        _HEAD.pack(
+            _WITH_MORE if more else _VERSION,
+            code,
+            placement.stripeUnit,
+            placement.epoch,
+            len(name),
+        ),
         bytes.fromhex((name + b"0" * (len(name) % 2)).decode("ascii")),
     ]
     if not code:
@@ -92,6 +106,13 @@ def packPlacement(placement: Placement) -> bytes:
     if not same:
         pieces.append(bytes(counts))
     pieces += [uuid for column in placement.columns for uuid in column]
+    if more:
+        stale = placement.stale
+        following = placement.next
+        pieces.append(_MORE.pack(placement.chunk, len(stale), following is not None))
+        pieces += stale
+        if following is not None:
+            pieces.append(packPlacement(following))
     return b"".join(pieces)
 
 
@@ -103,7 +124,7 @@ def unpackPlacement(record: bytes) -> Placement:
     """
     try:
         version, code, unit, epoch, digits = _HEAD.unpack_from(record)
-        if version != _VERSION:
+        if version not in (_VERSION, _WITH_MORE):
             raise IOFailed(f"dsfile record of version {version}")
         end = _HEAD.size
         packed = record[end : end + (digits + 1) // 2]
@@ -120,18 +141,37 @@ def unpackPlacement(record: bytes) -> Placement:
         if not mirrors:
             counts = list(record[end : end + columns])
             end += columns
-        if len(record) != end + 16 * sum(counts) or len(counts) != columns:
+        more = end + 16 * sum(counts)
+        chunk = 0
+        stale: tuple[bytes, ...] = ()
+        following = None
+        if version == _WITH_MORE:
+            chunk, count, moving = _MORE.unpack_from(record, more)
+            more += _MORE.size
+            stale = _identities(record, more, count)
+            more += 16 * count
+            if moving:
+                following = unpackPlacement(record[more:])
+                more = len(record)
+        if len(record) != more or len(counts) != columns:
             raise IOFailed("dsfile record of the wrong length")
     except (struct.error, KeyError, IndexError, UnicodeDecodeError) as damage:
         raise IOFailed("damaged dsfile record") from damage
     servers = []
     for count in counts:
-        servers.append(
-            tuple(record[end + 16 * i : end + 16 * i + 16] for i in range(count))
-        )
+        servers.append(_identities(record, end, count))
         end += 16 * count
     name = packed.hex()[:digits].encode("ascii")
-    return Placement(layout, unit, tuple(servers), name, epoch)
+    return Placement(layout, unit, tuple(servers), name, epoch, chunk, stale, following)
+
+
+def _identities(record: bytes, start: int, count: int) -> tuple[bytes, ...]:
+    """
+    UUIDs. @raise IOFailed: the record ends before.
+    """
+    if len(record) < start + 16 * count:
+        raise IOFailed("dsfile record of the wrong length")
+    return tuple(record[start + 16 * i : start + 16 * i + 16] for i in range(count))
 
 
 def packDataAttributes(

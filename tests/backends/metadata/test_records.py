@@ -4,6 +4,9 @@ Tests of L{pnfs.backends.metadata.xattr_records}.
 
 from __future__ import annotations
 
+from typing import Optional
+
+import attrs
 from hypothesis import given, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -33,6 +36,8 @@ _placements = strategies.builds(
     ).map(tuple),
     strategies.text("0123456789abcdef", min_size=1, max_size=80).map(str.encode),
     strategies.integers(0, 0xFFFFFFFF),
+    strategies.integers(0, 1 << 63),
+    strategies.lists(_uuids, max_size=3).map(tuple),
 )
 
 
@@ -41,11 +46,14 @@ class RecordTests(SynchronousTestCase):
     What is on disk is understood again, and damage is noticed.
     """
 
-    @given(_placements)
-    def test_placementRoundTrip(self, wanted: Placement) -> None:
+    @given(_placements, strategies.none() | _placements)
+    def test_placementRoundTrip(
+        self, here: Placement, there: Optional[Placement]
+    ) -> None:
         """
-        Every shape of placement survives.
+        Every shape of placement survives, also of a file that is being moved.
         """
+        wanted = attrs.evolve(here, next=there)
         self.assertEqual(unpackPlacement(packPlacement(wanted)), wanted)
 
     def test_format(self) -> None:
@@ -73,11 +81,12 @@ class RecordTests(SynchronousTestCase):
         A damaged record is an I/O error, never another file's bytes.
         """
         mixed = Placement("mine", 0, ((b"A" * 16,), (b"B" * 16, b"C" * 16)), b"abc")
-        for record in (packPlacement(placement()), packPlacement(mixed)):
+        moving = attrs.evolve(placement(), stale=(b"D" * 16,), next=mixed)
+        for record in map(packPlacement, (placement(), mixed, moving)):
             for length in range(len(record)):
                 self.assertRaises(IOFailed, unpackPlacement, record[:length])
             self.assertRaises(IOFailed, unpackPlacement, record + b"x")
-            self.assertRaises(IOFailed, unpackPlacement, b"\x02" + record[1:])
+            self.assertRaises(IOFailed, unpackPlacement, b"\x03" + record[1:])
             self.assertRaises(IOFailed, unpackPlacement, b"\x01\x77" + record[2:])
 
     def test_refused(self) -> None:
