@@ -36,6 +36,7 @@ SUSPICION = 15.0
 _CONNECT_TIMEOUT = 4.0
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+_RESTARTS = 5
 _READ, _WRITE, _COMMIT, _PUTFH = 25, 38, 5, 22
 
 
@@ -311,19 +312,26 @@ class DataFile:
             stable already.
         """
         verifier: Optional[bytes] = None
+        position = restarts = 0
         while True:
-            length = len(data)
-            done, committed, got = await self._write(offset, data, stable)
+            length = len(data) - position
+            done, committed, got = await self._write(
+                offset + position, data[position:], stable
+            )
             if committed != Stable.FILE_SYNC:
                 if verifier is not None and verifier != got:
-                    raise IOFailed("the data server restarts again and again")
+                    # What was written before may be lost: all of it again.
+                    restarts += 1
+                    if restarts > _RESTARTS:
+                        raise IOFailed("the data server restarts again and again")
+                    position, verifier = 0, None
+                    continue
                 verifier = got
             if done == length:
                 return verifier
             if not 0 < done < length:
                 raise XDRError("WRITE of more than was sent, or nothing")
-            offset += done
-            data = data[done:]
+            position += done
 
     async def _write(
         self, offset: int, data: memoryview, stable: int

@@ -26,7 +26,7 @@ from pnfs.client.errors import FAILURES, STATE_LOST
 from pnfs.client.held import IMPATIENCE, READ, RW, HeldLayout
 from pnfs.client.layout import Layout
 from pnfs.client.openstate import OpenState
-from pnfs.client.unstable import UnstableWrites
+from pnfs.client.unstable import Range, UnstableWrite, UnstableWrites, remains
 from pnfs.layouts.mirrors import readOrder
 from pnfs.nfs4 import requests
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -72,6 +72,9 @@ class File(OpenState):
         self._unstable = UnstableWrites(self._commitAt)
         self._dirtyEnd = 0
         self._committing = DeferredLock()
+        self._writing: list[Range] = []
+        self._rewriting: list[Range] = []
+        self._waiting: list[Deferred[None]] = []
         self._relieving: Optional[list[Deferred[None]]] = None
         self._closed = False
 
@@ -210,7 +213,17 @@ class File(OpenState):
         end = offset + len(view)
         if end > self._dirtyEnd:
             self._dirtyEnd = end
-        await self._writeRange(offset, view, 0)
+        while any(first < end and offset < last for first, last in self._rewriting):
+            # It must not be overtaken by what was there before.
+            waiter: Deferred[None] = Deferred()
+            self._waiting.append(waiter)
+            await waiter
+        range = (offset, end)
+        self._writing.append(range)
+        try:
+            await self._writeRange(offset, view, 0)
+        finally:
+            self._writing.remove(range)
         if end > self.size:
             self.size = end
         if self._unstable.size >= UNSTABLE_LIMIT:
@@ -347,18 +360,37 @@ class File(OpenState):
                     return
                 for position, record in enumerate(lost):
                     try:
-                        await self._writeRange(record.offset, record.data, 0)
+                        await self._rewrite(record)
                     except FAILURES:
                         self._unstable.restore(lost[position:])
                         raise
             raise IOFailed("the data servers lose what is written")
+
+    async def _rewrite(self, record: UnstableWrite) -> None:
+        """
+        Write again what was lost, but not over what has been written since.
+        """
+        for part in remains(record, self._unstable.ranges() + self._writing):
+            range = (part.offset, part.offset + len(part.data))
+            self._rewriting.append(range)
+            try:
+                await self._writeRange(part.offset, part.data, 0)
+            finally:
+                self._rewriting.remove(range)
+                waiting, self._waiting = self._waiting, []
+                for waiter in waiting:
+                    if not waiter.called:
+                        waiter.callback(None)
 
     async def commitEarly(self) -> None:
         """
         The layout is about to be returned: commit what can be committed under it.
         Whatever fails stays for L{commit}.
         """
-        await self._unstable.commitEarly()
+        # One that is under way may have to write again, under a new layout: it
+        # cannot be waited for.
+        if not self._committing.locked:
+            await self._unstable.commitEarly()
 
     @property
     def unstableBytes(self) -> int:

@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.client.test_file -*-
+# -*- test-case-name: tests.client.test_unstable -*-
 """
 What was written but may yet be lost (RFC 8881, section 18.32.4): kept until COMMIT
 tells the same verifier as the WRITEs.
@@ -26,6 +26,30 @@ class UnstableWrite:
     offset: int
     data: memoryview
     copies: tuple[tuple[DataFile, bytes], ...]
+
+
+Range = tuple[int, int]
+"""Start and end in bytes."""
+
+
+def remains(write: UnstableWrite, later: Sequence[Range]) -> list[UnstableWrite]:
+    """
+    The parts of a write that others do not cover.
+    """
+    left = [(write.offset, write.offset + len(write.data))]
+    for start, end in later:
+        left = [
+            part
+            for first, last in left
+            for part in ((first, min(last, start)), (max(first, end), last))
+            if part[0] < part[1]
+        ]
+    return [
+        UnstableWrite(
+            first, write.data[first - write.offset : last - write.offset], write.copies
+        )
+        for first, last in left
+    ]
 
 
 class UnstableWrites:
@@ -73,7 +97,8 @@ class UnstableWrites:
         """
         COMMIT wherever any of them lies. They are remembered no longer.
 
-        @return: what is lost, or may be, and has to be written again.
+        @return: what is lost, or may be, and has to be written again, without what
+            a later one has written over: that must not come back.
         @raise Exception: the metadata server does not COMMIT: there is no other way.
             Nothing is forgotten.
         """
@@ -86,11 +111,18 @@ class UnstableWrites:
         except BaseException:
             self.restore(batch)
             raise
-        return [write for write in batch if not _safe(write, verifiers)]
+        return _unsafe(batch, verifiers)
+
+    def ranges(self) -> list[Range]:
+        """
+        What has been written since the last L{commit} began.
+        """
+        return [(each.offset, each.offset + len(each.data)) for each in self._kept]
 
     async def commitEarly(self) -> None:
         """
-        COMMIT; remember all that is not safe afterwards.
+        COMMIT; remember all that is not safe afterwards. Not to be called during
+        L{commit}, or before what that has found lost is written again.
         """
         batch = list(self._kept)
         if not batch:
@@ -99,8 +131,10 @@ class UnstableWrites:
             verifiers = await self._verifiers(batch)
         except FAILURES:
             return
-        safe = {write for write in batch if _safe(write, verifiers)}
-        self._kept = [write for write in self._kept if write not in safe]
+        if self._kept[: len(batch)] != batch:
+            # L{commit} has begun meanwhile, and sees to it.
+            return
+        self._kept[: len(batch)] = _unsafe(batch, verifiers)
         self.size = sum(len(write.data) for write in self._kept)
 
     async def _verifiers(self, batch: Sequence[UnstableWrite]) -> dict[Any, Any]:
@@ -117,6 +151,23 @@ class UnstableWrites:
             ):
                 raise outcome
         return dict(zip(targets, outcomes))
+
+
+def _unsafe(
+    batch: Sequence[UnstableWrite], verifiers: dict[Any, Any]
+) -> list[UnstableWrite]:
+    """
+    What may be lost of writes given in order, without what later ones have written
+    over.
+    """
+    lost: list[UnstableWrite] = []
+    later: list[Range] = []
+    for write in reversed(batch):
+        if not _safe(write, verifiers):
+            lost += remains(write, later)
+        later.append((write.offset, write.offset + len(write.data)))
+    lost.reverse()
+    return lost
 
 
 def _safe(write: UnstableWrite, verifiers: dict[Any, Any]) -> bool:

@@ -90,6 +90,41 @@ class Basics:
         self.assertEqual(self.read(file), data)
         self.assertEqual(file.proxied, (0, 0))
 
+    def loseWritten(self: Any, byte: int) -> None:
+        """
+        All data servers restart, and find another byte everywhere.
+        """
+        for number, backend in enumerate(self.backends):
+            for name in self.now(backend.list(b"", 10)):
+                size = self.now(backend.getattr(name)).size
+                self.now(backend.write(name, 0, memoryview(b"%c" % byte * size), 0))
+            backend.verifier = b"%7d%c" % (number, byte)
+
+    def test_lostAndWrittenOver(self: Any) -> None:
+        """
+        What was lost is not written again over what has been written there since.
+        """
+        file = self.create()
+        self.now(file.write(0, b"a" * 3 * UNIT))
+        self.loseWritten(ord("x"))
+        self.now(file.write(100, b"b" * UNIT))
+        self.now(file.flush())
+        rest = 2 * UNIT - 100
+        self.assertEqual(self.read(file), b"a" * 100 + b"b" * UNIT + b"a" * rest)
+
+    def test_lostAndCommittedOver(self: Any) -> None:
+        """
+        Nor over what was written there and committed since, when the layout went.
+        """
+        file = self.create()
+        self.now(file.write(0, b"a" * 3 * UNIT))
+        self.loseWritten(ord("x"))
+        self.now(file.write(100, b"b" * UNIT))
+        self.now(file.commitEarly())
+        self.now(file.flush())
+        rest = 2 * UNIT - 100
+        self.assertEqual(self.read(file), b"a" * 100 + b"b" * UNIT + b"a" * rest)
+
     def test_keptWithinBounds(self: Any) -> None:
         """
         Of an endless stream only so much is kept for COMMIT.
