@@ -226,7 +226,7 @@ class SessionClient:
         results = await self._plain(
             b"".join(
                 (
-                    _sequence(53, session.sessionid, sequence, 0, 0, 0),
+                    _sequence(53, session.sessionid, sequence, 0, 0, 1),
                     requests.reclaimComplete(),
                 )
             ),

@@ -183,6 +183,17 @@ class SessionClientTests(SynchronousTestCase):
         self.successResultOf(done).operation(5)
         self.assertEqual(self.count, 2)
 
+    def test_reclaimCompleteAnswerLost(self) -> None:
+        """
+        If the answer to RECLAIM_COMPLETE is lost, the server gives it again, and
+        there is a session.
+        """
+        self.line.lose.extend(["", "", "reply"])
+        done = self.begin()
+        self.clock.pump([0.1] * 5)
+        self.successResultOf(done).operation(5)
+        self.assertEqual(self.count, 1)
+
     def test_replyLostUncached(self) -> None:
         """
         One that need not be cached is simply executed again.
