@@ -76,6 +76,7 @@ class FileRecall:
         self._settling = False
         self._started: float = recaller.clock.seconds()
         self._timer: Optional[IDelayedCall] = None
+        self._until = 0.0
         self._paused: Optional[IDelayedCall] = None
         file.recall = self
         recaller.active.add(self)
@@ -230,11 +231,15 @@ class FileRecall:
         """
         Hold for so long, or as long as is held anyway if that is shorter.
         """
+        clock = self.recaller.clock
+        until = clock.seconds() + seconds
         if self._timer is not None and self._timer.active():
-            until = self._timer.getTime() - self.recaller.clock.seconds()
-            seconds = min(seconds, until)
-        self._stopTimer()
-        self._timer = self.recaller.clock.callLater(seconds, self._end)
+            if self._until <= until:
+                return
+            self._timer.cancel()
+        # Not the timer's getTime(): that is by the reactor's clock.
+        self._until = until
+        self._timer = clock.callLater(seconds, self._end)
 
     def _end(self) -> None:
         self._timer = None

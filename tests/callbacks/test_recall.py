@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from pnfs.backends.errors import NoSuchObject, Unreachable
+from pnfs.clock import MonotonicClock
 from pnfs.callbacks.channel import BackChannels, NoBackChannel
 from pnfs.callbacks.recall import DATA_SERVER_LOST, LayoutRecaller
 from pnfs.interfaces import IRecaller
@@ -345,6 +346,15 @@ class RecallTests(SynchronousTestCase):
             self.clock.advance(0.03)
             self.successResultOf(self.recall())
         self.assertEqual(self.fixture.get()[0], OK)
+
+    def test_retryWithTwoClocks(self) -> None:
+        """
+        Nor can it if the reactor's clock shows the date, as it does in a server.
+        """
+        clock = MonotonicClock(self.clock)
+        clock.seconds = lambda: self.clock.seconds() - 1e6  # type: ignore[misc]
+        self.recaller.clock = clock
+        self.test_retryDoesNotProlong()
 
     def test_recallInHold(self) -> None:
         """
