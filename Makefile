@@ -1,4 +1,4 @@
-# Four targets for people: demo, test, bench, check. Each makes what it needs
+# Five targets for people: demo, test, simulate, bench, check. Each makes what it needs
 # in .venv; the checkout itself is what runs, nothing has to be reinstalled
 # after an edit. PYTHON may name another interpreter (3.11 or newer).
 
@@ -7,11 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check
+.PHONY: help demo test simulate bench check
 
 help:
 	@echo "make demo    start a metadata server and three data servers, move a file, compare"
 	@echo "make test    every test; needs root and some packages for the system tests (.ci/run)"
+	@echo "make simulate  the whole service under faults, from 1000 seeds; SEEDS=n, or SEED=n for one"
 	@echo "make bench   measure, beside nfs-ganesha if it is installed"
 	@echo "make check   style, types, import contracts, documentation"
 
@@ -20,6 +21,9 @@ demo: $(VENV)/.made-run
 
 test: $(VENV)/.made-test
 	PYTHONPATH=. $(BIN)/python -m tests.run $(TESTS)
+
+simulate: $(VENV)/.made-test
+	PYTHONPATH=. $(BIN)/python -m tests.simulation.run $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(ARGS)
 
 bench: $(VENV)/.made-test
 	PYTHONPATH=. $(BIN)/python -m benchmarks.run $(ARGS)

@@ -323,9 +323,14 @@ class RPCClient:
         self._reactor.addWriter(connecting)
 
     def _connected(self, sock: socket.socket, host: str) -> None:
-        connection = Connection(
-            self._reactor, sock, self.hub, _ended, (host, self.port)
+        self._established(
+            Connection(self._reactor, sock, self.hub, _ended, (host, self.port))
         )
+
+    def _established(self, connection: Connection) -> None:
+        """
+        There is a connection: set it up.
+        """
         connection.peer.onClose(lambda: self._lost(connection))
         self._connection = connection
         connection.start()

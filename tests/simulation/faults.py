@@ -1,0 +1,158 @@
+"""
+What goes wrong, and when: chosen by the seed, and over before the end.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Callable
+
+from tests.simulation.network import Network
+from tests.simulation.site import Site
+from tests.simulation.trace import Trace
+
+
+class Faults:
+    """
+    A plan for some time, and the end of it.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        network: Network,
+        trace: Trace,
+        chance: random.Random,
+        clients: list[Any],
+    ) -> None:
+        """
+        @param clients: L{tests.simulation.simulate.Host}s.
+        """
+        self._site = site
+        self._network = network
+        self._trace = trace
+        self._chance = chance
+        self._clients = clients
+        self._over = False
+
+    def plan(self, seconds: float, number: int) -> None:
+        """
+        Have so many faults happen in a time from now on.
+        """
+        chance = self._chance
+        scheduler = self._network.scheduler
+        self._network.cutting = chance.choice((0.0, 0.001, 0.005, 0.02))
+        kinds: list[Callable[[], None]] = [
+            self._restartMDS,
+            self._restartDS,
+            self._restartDS,
+            self._stall,
+            self._pause,
+            self._cut,
+            self._restartClient,
+        ]
+        for _ in range(number):
+            scheduler.after(chance.uniform(0, seconds), chance.choice(kinds))
+
+    def end(self) -> None:
+        """
+        Everything comes back, and stays.
+        """
+        self._over = True
+        network = self._network
+        network.cutting = 0.0
+        network.stalls.clear()
+        network.off.clear()
+        if self._site.mds is None:
+            self._site.startMetadataServer()
+        for number, service in enumerate(self._site.ds):
+            if service is None:
+                self._site.startDataServer(number)
+        for client in self._clients:
+            if not client.running:
+                client.start()
+
+    def _seconds(self, *choices: float) -> float:
+        return self._chance.uniform(0.1, self._chance.choice(choices))
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        self._network.scheduler.after(seconds, lambda: None if self._over else what())
+
+    def _restartMDS(self) -> None:
+        if self._over or self._site.mds is None:
+            return
+        self._site.killMetadataServer()
+
+        def start() -> None:
+            if self._site.mds is None:
+                self._site.startMetadataServer()
+
+        self._later(self._seconds(0.5, 3.0, 15.0), start)
+
+    def _restartDS(self) -> None:
+        number = self._chance.randrange(self._site.count)
+        if self._over or self._site.ds[number] is None:
+            return
+        name = f"ds{number}"
+        if self._chance.random() < 0.3:
+            self._trace.event("%s is without power", name)
+            self._network.off.add(name)
+        self._site.killDataServer(number)
+
+        def start() -> None:
+            self._network.off.discard(name)
+            if self._site.ds[number] is None:
+                self._site.startDataServer(number)
+
+        self._later(self._seconds(0.3, 3.0, 20.0), start)
+
+    def _names(self) -> list[str]:
+        servers = ["mds", *(f"ds{number}" for number in range(self._site.count))]
+        return servers + [client.name for client in self._clients]
+
+    def _stall(self) -> None:
+        if self._over:
+            return
+        name = self._chance.choice(self._names())
+        seconds = self._seconds(1.0, 5.0, 15.0)
+        if name.startswith("client") and self._chance.random() < 0.3:
+            seconds *= 3
+        self._trace.event("nothing gets to or from %s for %.3f s", name, seconds)
+        self._network.stalls[name] = self._network.scheduler.now + seconds
+
+    def _pause(self) -> None:
+        if self._over:
+            return
+        name = self._chance.choice(self._names())
+        process = self._process(name)
+        if process is None or not process.alive:
+            return
+        seconds = self._seconds(0.5, 5.0, 15.0)
+        self._trace.event("%s stands still for %.3f s", name, seconds)
+        process.clock.pause(seconds)
+
+    def _process(self, name: str) -> Any:
+        for client in self._clients:
+            if client.name == name:
+                return client.process
+        return self._site.process(name)
+
+    def _cut(self) -> None:
+        if self._over:
+            return
+        name = self._chance.choice(self._names())
+        self._trace.event("all connections of %s are lost", name)
+        for end in self._network.connections(name):
+            self._network.cut(end)
+
+    def _restartClient(self) -> None:
+        client = self._chance.choice(self._clients)
+        if self._over or not client.running:
+            return
+        client.kill()
+
+        def start() -> None:
+            if not client.running:
+                client.start()
+
+        self._later(self._seconds(0.5, 4.0, 25.0), start)

@@ -1,0 +1,74 @@
+"""
+What must not be left when every client has gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from pnfs.nfs4.status import nfsstat4
+from tests.simulation.network import Network
+from tests.simulation.site import Site
+
+
+def leftovers(site: Site, network: Network, hosts: list[Any]) -> Iterator[str]:
+    """
+    Say what is left.
+    """
+    context = site.mds.context
+    if len(context.clients):
+        yield f"clients: {[client.owner for client in context.clients]}"
+    if context.opens.count:
+        yield f"{context.opens.count} opens"
+    if len(context.layouts):
+        yield f"{len(context.layouts)} layouts"
+    if len(context.sessions):
+        yield f"{len(context.sessions)} sessions"
+    for name, node in site.tree.files():
+        if node.state is not None:
+            yield f"{name!r} still has {node.state}"
+    for service in site.services():
+        for (operation, status), count in service.context.failed.items():
+            if status == nfsstat4.NFS4ERR_SERVERFAULT:
+                yield f"SERVERFAULT of operation {operation}, {count} times"
+    yield from _timers(site, hosts)
+    yield from _dataFiles(site)
+
+
+def _timers(site: Site, hosts: list[Any]) -> Iterator[str]:
+    """
+    Timers besides the periodic ones: leases swept, data servers probed, the session
+    with each data server waiting for a reply that did not come.
+    """
+    known = ("LoopingCall", "DataServers._probe", "Peer._expire")
+    for service in site.services():
+        for call in service.clock.getDelayedCalls():
+            name = getattr(call.func, "__qualname__", repr(call.func))
+            if not any(each in name or each in repr(call.func) for each in known):
+                yield f"{service.clock.process.host} has a timer {call.func}"
+    for host in hosts:
+        for call in host.process.clock.getDelayedCalls():
+            yield f"{host.name} has a timer {call.func}"
+
+
+def _dataFiles(site: Site) -> Iterator[str]:
+    """
+    Data files without a file, files without their data files.
+    """
+    wanted: dict[tuple[int, bytes], int] = {}
+    for _, node in site.tree.files():
+        if node.placement is not None:
+            for uuid in node.placement.dataServers:
+                wanted[uuid[0] - 1, node.placement.name] = node.size
+    there = {
+        (number, name): found.attributes
+        for number, disk in enumerate(site.disks)
+        for name, found in disk._objects.items()
+    }
+    for key in wanted:
+        if key not in there:
+            yield f"data file {key[1].decode()} is not on ds{key[0]}"
+    for key, attributes in there.items():
+        # A crash between making a data file and remembering it leaves an empty one.
+        if key not in wanted and attributes.size:
+            yield f"data file {key[1].decode()} on ds{key[0]} belongs to nothing"

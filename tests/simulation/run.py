@@ -1,0 +1,63 @@
+"""
+C{make simulate}: many seeds, or one with everything that happens.
+
+    python -m tests.simulation.run --seeds 1000 [--from 0]
+    python -m tests.simulation.run --seed 17
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Sequence
+
+from tests.simulation.simulate import Outcome, Plan, simulate
+
+_TAIL = 60
+
+
+def main(arguments: Sequence[str]) -> int:
+    """
+    @return: the exit status: 0 if nothing was wrong with any seed.
+    """
+    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, help="how many")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the first")
+    parser.add_argument("--seed", type=int, help="this one alone, with its events")
+    parser.add_argument("--streams", action="store_true", help="append streams only")
+    options = parser.parse_args(arguments)
+    plan = Plan(streamsOnly=options.streams)
+    if options.seed is not None:
+        outcome = simulate(options.seed, plan, print)
+        _report(outcome, 0)
+        return 1 if outcome.violations else 0
+    begin = time.monotonic()
+    failed = []
+    for seed in range(options.first, options.first + options.seeds):
+        outcome = simulate(seed, plan)
+        if outcome.violations:
+            failed.append(seed)
+            _report(outcome, _TAIL)
+        elif (seed - options.first) % 50 == 49:
+            print(f"seed {seed}, {time.monotonic() - begin:.0f} s", flush=True)
+    print(
+        f"{options.seeds} seeds, {len(failed)} failed{': ' if failed else ''}"
+        f"{', '.join(map(str, failed))}; {time.monotonic() - begin:.0f} s"
+    )
+    return 1 if failed else 0
+
+
+def _report(outcome: Outcome, lines: int) -> None:
+    for line in outcome.tail[-lines:] if lines else ():
+        print(line[:240])
+    for violation in outcome.violations:
+        print(f"seed {outcome.seed}: {violation}")
+    if outcome.violations:
+        print(f"again: make simulate SEED={outcome.seed}", flush=True)
+    else:
+        print(f"seed {outcome.seed}: {outcome.events} events, {outcome.digest}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,366 @@
+"""
+One run: a site, its clients and what befalls them, all from one seed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import shutil
+import sys
+import tempfile
+from typing import Any, Callable, Optional
+from unittest import mock
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+
+from pnfs.client.dataservers import sleep
+from tests.simulation.actors import (
+    ERRORS,
+    Actor,
+    Counter,
+    PrivateFile,
+    SharedCounter,
+    Stage,
+    Stream,
+)
+from tests.simulation.faults import Faults
+from tests.simulation.leftovers import leftovers
+from tests.simulation.mounting import RecoveringMount
+from tests.simulation.network import Network, Process
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.shared_actors import Region, Tree
+from tests.simulation.site import GRACE, LEASE, Site
+from tests.simulation.trace import Trace
+
+FAULTS_SECONDS = 30.0
+RECOVERY_SECONDS = 50.0
+"""How long after the last fault something may still fail."""
+
+END_SECONDS = 240.0
+"""In which everybody must have finished after that."""
+
+
+@attrs.frozen
+class Outcome:
+    """
+    What has become of a seed.
+
+    @ivar violations: empty if all is well.
+    @ivar digest: of all events.
+    @ivar tail: the last events.
+    @ivar events: how many there were; C{steps}: of actors.
+    """
+
+    seed: int
+    violations: tuple[str, ...]
+    digest: str
+    tail: tuple[str, ...]
+    events: int
+    steps: int
+
+
+@attrs.frozen
+class Plan:
+    """
+    What is simulated; the seed chooses what is None.
+
+    @ivar clients: how many.
+    @ivar faults: how many.
+    @ivar layout: C{files} or C{flexfiles}.
+    @ivar streamsOnly: nothing but append streams.
+    @ivar lyingDisks: COMMIT does not do what it says.
+    """
+
+    clients: int = 3
+    faults: Optional[int] = None
+    layout: Optional[str] = None
+    streamsOnly: bool = False
+    lyingDisks: bool = False
+
+
+class Host:
+    """
+    A client's machine.
+
+    @ivar actors: what runs there.
+    @ivar finished: all of them have come to their end, and the mount is closed.
+    """
+
+    def __init__(
+        self, network: Network, trace: Trace, chance: random.Random, number: int
+    ) -> None:
+        self.name = f"client{number}"
+        self.actors: list[Actor] = []
+        self.process: Optional[Process] = None
+        self.mount: Optional[RecoveringMount] = None
+        self.finished = False
+        self._network = network
+        self._trace = trace
+        self._chance = chance
+        self._owner = b"owner of host %2d" % number
+        self._layouts = chance.random() < 0.8
+
+    @property
+    def running(self) -> bool:
+        """
+        It has not been killed.
+        """
+        return self.process is not None and self.process.alive
+
+    def start(self) -> None:
+        """
+        Boot.
+        """
+        process = self.process = Process(
+            self._network, self.name, self._chance.uniform(100, 900)
+        )
+        self._trace.event("%s starts, layouts %s", self.name, self._layouts)
+        mount = self.mount = RecoveringMount(
+            process, self._owner, self._chance.randbytes(8), self._layouts
+        )
+        running = Deferred.fromCoroutine(self._run(mount))
+        running.addErrback(self._failed)
+        process.kept.append((mount, running))
+
+    def _failed(self, failure: Any) -> None:
+        self._trace.violation("%s: %s", self.name, failure.getTraceback())
+
+    async def _run(self, mount: RecoveringMount) -> None:
+        while True:
+            try:
+                await mount.connect()
+                break
+            except ERRORS as error:
+                self._trace.event("%s cannot mount: %s", self.name, error)
+                await sleep(mount.clock, 1.0)
+        running = [Deferred.fromCoroutine(actor.run(mount)) for actor in self.actors]
+        for each in running:
+            each.addErrback(self._failed)
+        for each in running:
+            await each
+        await mount.close()
+        self._trace.event("%s has finished", self.name)
+        self.finished = True
+
+    def kill(self) -> None:
+        """
+        Power off, with whatever was cached.
+        """
+        assert self.process is not None
+        self._trace.event("%s is killed", self.name)
+        self._network.kill(self.process)
+
+
+class Simulation:
+    """
+    The parts of a run.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        plan: Plan,
+        scheduler: Scheduler,
+        trace: Trace,
+        folder: str,
+    ) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.scheduler = scheduler
+        self.chance = chance = random.Random(seed)
+        self.trace = trace
+        self.network = Network(scheduler, chance, trace)
+        layout = plan.layout or chance.choice(("files", "flexfiles"))
+        mirrors = chance.choice((1, 2)) if layout == "flexfiles" else 1
+        self.site = Site(
+            self.network,
+            chance,
+            trace,
+            folder,
+            layout,
+            mirrors,
+            chance.choice((2, 3)),
+        )
+        for disk in self.site.disks:
+            disk.lies = plan.lyingDisks
+        trace.event("%s, %d mirrors, %d data servers", layout, mirrors, self.site.count)
+        self.stage = Stage(trace, chance)
+        self.hosts = [
+            Host(self.network, trace, chance, number) for number in range(plan.clients)
+        ]
+        regions: list[Region] = []
+        locked = SharedCounter(trace, "/export/locked")
+        denied = SharedCounter(trace, "/export/denied")
+        for number, host in enumerate(self.hosts):
+            host.actors.append(Stream(self.stage, f"{number}stream"))
+            if not plan.streamsOnly:
+                host.actors += [
+                    PrivateFile(self.stage, f"{number}private"),
+                    Region(self.stage, f"{number}region", regions),
+                    Tree(self.stage, f"{number}tree"),
+                    Counter(self.stage, f"{number}locker", locked, False),
+                    Counter(self.stage, f"{number}denier", denied, True),
+                ]
+        self.faults = Faults(self.site, self.network, trace, chance, list(self.hosts))
+
+    def _until(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
+        """
+        Go on for so long, or until something holds, or is wrong.
+        """
+        self.scheduler.run(
+            self.scheduler.now + seconds, lambda: bool(self.trace.violations) or done()
+        )
+        return done()
+
+    def run(self) -> None:
+        """
+        All of it.
+        """
+        site = self.site
+        for number in range(site.count):
+            site.startDataServer(number)
+        site.startMetadataServer()
+        self._until(1.0)
+        self._prepare()
+        for host in self.hosts:
+            host.start()
+        self._until(3.0)
+        number = self.plan.faults
+        if number is None:
+            number = self.chance.choice((0, 2, 5, 10))
+        self.faults.plan(FAULTS_SECONDS, number)
+        self._until(FAULTS_SECONDS)
+        self.trace.event("no more faults")
+        self.faults.end()
+        self.stage.leisure = 8.0
+        self._until(RECOVERY_SECONDS)
+        self.stage.leisure = 2.0
+        self.trace.event("everything must work now")
+        self.stage.calm = True
+        self._until(5.0)
+        self.trace.event("the end begins")
+        self.stage.finishing = True
+        finished = self._until(
+            END_SECONDS, lambda: all(host.finished for host in self.hosts)
+        )
+        if self.trace.violations:
+            return
+        if not finished:
+            self.trace.violation(
+                "did not finish: %s",
+                [host.name for host in self.hosts if not host.finished],
+            )
+            return
+        self._until(LEASE * 3 + GRACE)
+        for problem in leftovers(site, self.network, self.hosts):
+            self.trace.violation("%s", problem)
+
+    def _prepare(self) -> None:
+        """
+        Make the files that clients share.
+        """
+        host = Host(self.network, self.trace, self.chance, 50)
+        process = Process(self.network, host.name, 10.0)
+        mount = RecoveringMount(process, b"owner of nobody ", bytes(8), False)
+
+        async def make() -> None:
+            await mount.connect()
+            for path in ("/export/locked", "/export/denied"):
+                await mount.closeFile(await mount.openFile(path, True))
+            await mount.close()
+            host.finished = True
+
+        made = Deferred.fromCoroutine(make())
+        made.addErrback(host._failed)
+        if not self._until(20.0, lambda: host.finished):
+            self.trace.violation("the files could not be made")
+
+
+def simulate(
+    seed: int,
+    plan: Plan = Plan(),
+    show: Optional[Callable[[str], None]] = None,
+    keep: int = 200,
+) -> Outcome:
+    """
+    Run one seed.
+
+    @param show: gets each event as it happens.
+    @param keep: how many of the last events the outcome has.
+    """
+    folder = tempfile.mkdtemp(
+        prefix="pnfs-simulation-", dir="/dev/shm" if _hasMemoryFolder() else None
+    )
+    gc.collect()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _simulate(seed, plan, show, keep, folder)
+    finally:
+        if collecting:
+            gc.enable()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _simulate(
+    seed: int,
+    plan: Plan,
+    show: Optional[Callable[[str], None]],
+    keep: int,
+    folder: str,
+) -> Outcome:
+    scheduler = Scheduler()
+    trace = Trace(lambda: scheduler.now, keep, show)
+
+    def observe(event: Any) -> None:
+        if event["log_level"] >= LogLevel.error:
+            text = formatEvent(event)
+            failure = event.get("log_failure")
+            trace.violation(
+                "logged: %s%s",
+                text,
+                "" if failure is None else "\n" + failure.getTraceback(),
+            )
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        simulation = Simulation(seed, plan, scheduler, trace, folder)
+        with simulation.site.inPlace():
+            simulation.run()
+        # Failures that nobody has looked at are logged when they are collected.
+        gc.collect()
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    outcome = Outcome(
+        seed,
+        tuple(trace.violations),
+        trace.digest,
+        tuple(trace.tail()),
+        trace.count,
+        sum(actor.steps for host in simulation.hosts for actor in host.actors),
+    )
+    _bury(simulation)
+    return outcome
+
+
+def _bury(simulation: Simulation) -> None:
+    """
+    Let go of everything. What a killed process was about ends in the middle, and
+    has nobody to complain to.
+    """
+    scheduler = simulation.scheduler
+    with (
+        mock.patch.object(sys, "unraisablehook", lambda unraisable: None),
+        mock.patch.object(globalLogPublisher, "_observers", []),
+    ):
+        scheduler.clear()
+        simulation.__dict__.clear()
+        gc.collect()
+
+
+def _hasMemoryFolder() -> bool:
+    return os.path.isdir("/dev/shm")
