@@ -87,6 +87,7 @@ _NO_CHANGES = SetAttributes()
 
 _packResult = struct.Struct(">II16sIQQI").pack
 
+_NOTHING_SET = encodeBitmap(0)
 _tails: dict[int, bytes] = {}
 
 
@@ -471,7 +472,7 @@ def _openDelegating(
         _answer(ctx, args, inode, file, changes, _tail(attrset, want))
         return
     given, delegation = delegate(ctx, inode, file, access, want)
-    tail = encodeBitmap(attrset) + delegation
+    tail = (encodeBitmap(attrset) if attrset else _NOTHING_SET) + delegation
     if given is None or not instead or access & ~given.access:
         _answer(ctx, args, inode, file, changes, tail)
         return
