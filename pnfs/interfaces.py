@@ -651,6 +651,8 @@ class IDelegationRecaller(Interface):
     Speaks to the holders of delegations.
     """
 
+    counts = Attribute("How many recalls have ended, by how they did, to count.")
+
     def recallConflicting(file: Any, client: Any, write: bool) -> bool:
         """
         Recall the delegations of other clients that an access by this one

@@ -126,6 +126,15 @@ class NFSCollector(Collector):
         ):
             if table is not None:
                 yield GaugeMetricFamily(name, text, value=len(table))
+        if server.delegating is not None:
+            recalls = CounterMetricFamily(
+                "pnfs_delegation_recalls",
+                "Delegation recalls by how they ended",
+                labels=("end",),
+            )
+            for end, count in sorted(server.delegating.counts.items()):
+                recalls.add_metric((end,), count)
+            yield recalls
 
     def _latency(self, latency: Latency) -> HistogramMetricFamily:
         buckets = []

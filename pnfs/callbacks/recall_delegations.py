@@ -33,6 +33,7 @@ from zope.interface import implementer
 from pnfs.backends.errors import Unreachable
 from pnfs.callbacks.channel import CallbackFailed, NoBackChannel
 from pnfs.callbacks.ops import cbGetattr, cbRecall, cbRecallAny, decodeGetattr
+from pnfs.callbacks.pacing import Turns
 from pnfs.callbacks.wanted_delegations import WantedDelegations
 from pnfs.interfaces import IDelegationRecaller
 from pnfs.nfs4.context import ServerContext
@@ -82,10 +83,12 @@ class _Recall:
         held.recall = self
         recaller.active.add(self)
         self._deadline = recaller.clock.callLater(recaller.deadlineSeconds, self._late)
-        self._send()
+        recaller.turns.add(self._send)
 
     def _send(self) -> None:
         self._again = None
+        if self._stopped:
+            return
         held = self._held
         op = cbRecall(held.stateid, False, held.file.fh)
         self._recaller.call(held.client, op, referring=held).addCallbacks(
@@ -143,6 +146,8 @@ class DelegationRecaller:
 
     @ivar deadlineSeconds: how long a client may take to return a delegation.
     @ivar wanted: what clients wait for.
+    @ivar turns: sends a few recalls per turn of the reactor: a file may have very many
+        readers.
     @ivar active: the recalls under way.
     @ivar counts: delegations recalled so far by how that ended.
     """
@@ -157,6 +162,7 @@ class DelegationRecaller:
         self.server = server
         self.clock = server.clock
         self.active: set[_Recall] = set()
+        self.turns = Turns(server.clock)
         self.counts = {"returned": 0, "forgotten": 0, "revoked": 0}
         lease = server.leaseSeconds
         self.deadlineSeconds = (
@@ -332,6 +338,7 @@ class DelegationRecaller:
         The server stops: no more timers.
         """
         self.wanted.stop()
+        self.turns.stop()
         for recall in self.active:
             recall.stop()
         self.active.clear()

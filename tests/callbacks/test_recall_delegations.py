@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from pnfs.callbacks.ops import OP_CB_RECALL, OP_CB_RECALL_ANY
+from pnfs.callbacks.pacing import PER_TURN
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.interfaces import IDelegationRecaller
 from pnfs.nfs4.status import nfsstat4
@@ -273,6 +274,39 @@ class PressureTests(DelegationCase):
         self.clock.advance(5)
         self.one.open(self.fixture.make(b"last", 0o666), READ)
         self.assertEqual(self.one.answer(), [OP_CB_RECALL_ANY])
+
+
+class ManyReadersTests(SynchronousTestCase):
+    """
+    A file that very many clients have delegated.
+    """
+
+    def test_paced(self) -> None:
+        """
+        Who writes it does not make everybody else wait while thousands of callbacks
+        are sent: a few go out per turn of the reactor.
+        """
+        fixture = DelegationFixture(maximum=1000)
+        inode = fixture.make(b"file", 0o666)
+        readers = [fixture.holder(b"r%d" % number) for number in range(100)]
+        for reader in readers:
+            reader.open(inode, READ, XOR)
+        writer = fixture.holder(b"writer")
+        self.assertEqual(writer.open(inode, WRITE, NO_DELEG).status, DELAY)
+
+        def sent() -> int:
+            return sum(len(reader.connection.sent) for reader in readers)
+
+        self.assertEqual(sent(), PER_TURN)
+        fixture.clock.advance(0)
+        self.assertEqual(sent(), 100)
+        for reader in readers:
+            (recalled,) = reader.recalled()
+            self.assertEqual(reader.give(inode, recalled.stateid), "NFS4_OK")
+        self.assertEqual(writer.open(inode, WRITE, NO_DELEG).status, 0)
+        fixture.recalls.stop()
+        for each in [*readers, writer]:
+            each.connection.connectionLost()
 
 
 class ProbeTests(SynchronousTestCase):

@@ -97,9 +97,10 @@ def delegate(
     credential = ctx.export.effective(ctx.credential)
     if write and (ctx.export.readOnly or not mayAccess(inode, credential, WRITE)):
         return None, withoutDelegations(want)
+    timestamps = bool(want & WANT_TIMESTAMPS) and ctx.minor >= 2
     if not table.available(file, client, write, ctx.now):
         later = bool(want & WANT_PUSH_WHEN_UNCONTENDED) and server.delegating.push(
-            client, file, credential, write, bool(want & WANT_TIMESTAMPS)
+            client, file, credential, write, timestamps
         )
         if wanted == WANT_NO_PREFERENCE and not later:
             return None, NO_DELEGATION
@@ -117,7 +118,7 @@ def delegate(
         file,
         client,
         write,
-        bool(want & WANT_TIMESTAMPS) and ctx.minor >= 2,
+        timestamps,
         inode.change,
         ctx.slot,
     )
