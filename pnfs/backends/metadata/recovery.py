@@ -20,7 +20,7 @@ that they cannot reclaim in the next one (RFC 8881, section 8.4.2.1).
 from __future__ import annotations
 
 import os
-from typing import Callable, Collection, Iterable, Mapping
+from typing import Any, Callable, Collection, Iterable, Mapping
 
 from zope.interface import implementer
 
@@ -91,36 +91,49 @@ class MemoryRecoveryStore:
         return self._identities[name]
 
 
-def writeDurably(path: str, content: bytes) -> None:
+def writeDurably(path: str, content: bytes, system: Any = os) -> None:
     """
     Replace a file so that after a power cut it is the old one or the new one.
+
+    @param system: what stands for the module C{os}.
     """
     beside = path + ".new"
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fd = system.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        _writeAll(fd, content)
-        os.fsync(fd)
+        _writeAll(fd, content, system)
+        system.fsync(fd)
     finally:
-        os.close(fd)
-    os.replace(beside, path)
-    syncFolder(os.path.dirname(path))
+        system.close(fd)
+    system.replace(beside, path)
+    syncFolder(os.path.dirname(path), system)
 
 
-def _writeAll(fd: int, content: bytes) -> None:
+def _writeAll(fd: int, content: bytes, system: Any) -> None:
     view = memoryview(content)
     while view:
-        view = view[os.write(fd, view) :]
+        view = view[system.write(fd, view) :]
 
 
-def syncFolder(path: str) -> None:
+def _readAll(path: str, system: Any) -> bytes:
+    fd = system.open(path, os.O_RDONLY)
+    try:
+        pieces = []
+        while piece := system.read(fd, 1 << 20):
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        system.close(fd)
+
+
+def syncFolder(path: str, system: Any = os) -> None:
     """
     Make the names in a folder durable.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    fd = system.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(fd)
+        system.fsync(fd)
     finally:
-        os.close(fd)
+        system.close(fd)
 
 
 @implementer(IRecoveryStore)
@@ -131,8 +144,12 @@ class FileRecoveryStore:
     @ivar path: the folder; made at the first use.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, system: Any = os) -> None:
+        """
+        @param system: what stands for the module C{os}.
+        """
         self.path = path
+        self._os = system
         self._clients: dict[bytes, bool] = {}
         self._log = -1
         self._loaded = False
@@ -146,8 +163,7 @@ class FileRecoveryStore:
         self._load()
         path = os.path.join(self.path, "epoch")
         try:
-            with open(path, "rb") as stored:
-                last = int(stored.read())
+            last = int(_readAll(path, self._os))
         except FileNotFoundError:
             last = 0
         except ValueError:
@@ -156,7 +172,7 @@ class FileRecoveryStore:
             ) from None
         if last >= _EPOCH_LIMIT:
             raise BadConfiguration(f"{path}: {last} epochs are used up")
-        writeDurably(path, b"%d\n" % (last + 1))
+        writeDurably(path, b"%d\n" % (last + 1), self._os)
         self._clients = dict.fromkeys(self._clients, True)
         self._compact()
         return last + 1
@@ -196,8 +212,7 @@ class FileRecoveryStore:
         """
         path = os.path.join(self.path, "lease")
         try:
-            with open(path, "rb") as stored:
-                return float(stored.read())
+            return float(_readAll(path, self._os))
         except FileNotFoundError:
             return 0.0
         except ValueError:
@@ -211,9 +226,8 @@ class FileRecoveryStore:
         """
         self._make()
         try:
-            writeDurably(
-                os.path.join(self.path, "lease"), f"{seconds!r}\n".encode("ascii")
-            )
+            path = os.path.join(self.path, "lease")
+            writeDurably(path, f"{seconds!r}\n".encode("ascii"), self._os)
         except OSError as error:
             raise translate(error) from error
 
@@ -226,11 +240,10 @@ class FileRecoveryStore:
         self._make()
         path = os.path.join(self.path, "identity-" + name)
         try:
-            with open(path, "rb") as stored:
-                return bytes.fromhex(stored.read().decode("ascii"))
+            return bytes.fromhex(_readAll(path, self._os).decode("ascii"))
         except FileNotFoundError:
             made = make()
-            writeDurably(path, made.hex().encode("ascii") + b"\n")
+            writeDurably(path, made.hex().encode("ascii") + b"\n", self._os)
             return made
         except ValueError:
             raise BadConfiguration(
@@ -242,7 +255,7 @@ class FileRecoveryStore:
         Let go of the file; the next use opens it again.
         """
         if self._log >= 0:
-            os.close(self._log)
+            self._os.close(self._log)
         self._log = -1
         self._loaded = False
 
@@ -255,8 +268,7 @@ class FileRecoveryStore:
         self._make()
         content = b""
         try:
-            with open(os.path.join(self.path, "clients"), "rb") as stored:
-                content = stored.read()
+            content = _readAll(os.path.join(self.path, "clients"), self._os)
         except FileNotFoundError:
             pass
         self._clients = {}
@@ -278,28 +290,31 @@ class FileRecoveryStore:
         """
         path = os.path.join(self.path, "clients")
         lines = [b"+%s\n" % owner.hex().encode("ascii") for owner in self._clients]
-        writeDurably(path, b"".join(lines))
+        writeDurably(path, b"".join(lines), self._os)
         if self._log >= 0:
-            os.close(self._log)
-        self._log = os.open(path, os.O_WRONLY | os.O_APPEND)
+            self._os.close(self._log)
+        self._log = self._os.open(path, os.O_WRONLY | os.O_APPEND)
 
     def _append(self, sign: bytes, owners: Iterable[bytes]) -> None:
         """
         Events, durable on return. If that fails, the file is as it was.
         """
         lines = [b"%s%s\n" % (sign, owner.hex().encode("ascii")) for owner in owners]
-        size = os.fstat(self._log).st_size
+        size = self._os.fstat(self._log).st_size
         try:
-            _writeAll(self._log, b"".join(lines))
-            os.fdatasync(self._log)
+            _writeAll(self._log, b"".join(lines), self._os)
+            self._os.fdatasync(self._log)
         except OSError as error:
-            os.ftruncate(self._log, size)
+            self._os.ftruncate(self._log, size)
             raise translate(error) from error
 
     def _make(self) -> None:
         """
         Make the folder, durably, if it is not there.
         """
-        if not os.path.isdir(self.path):
-            os.makedirs(self.path, 0o700, exist_ok=True)
-            syncFolder(os.path.dirname(os.path.abspath(self.path)))
+        try:
+            self._os.stat(self.path)
+        except FileNotFoundError:
+            self._os.makedirs(self.path, 0o700, exist_ok=True)
+        # Also if it was there: it may have been made just before a power cut.
+        syncFolder(os.path.dirname(os.path.abspath(self.path)), self._os)
