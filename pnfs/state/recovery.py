@@ -17,6 +17,9 @@ the edge conditions of RFC 8881, section 8.4.3. Whoever was recorded when the
 server went down stays so until the grace period has ended, however often it goes
 down meanwhile.
 
+While reclaims keep coming the grace period is extended, up to twice its length: a
+client that was late, or has much, is not stopped in the midst of it.
+
 A client learns of a restart at the latest when it renews its lease, so the grace
 period lasts for the longest lease promised before the restart at least; the store
 remembers that too. If nobody is recorded there is no grace period at all.
@@ -35,6 +38,9 @@ from pnfs.state.errors import Grace as InGrace
 if TYPE_CHECKING:
     from pnfs.state.clients import Client
 
+RECLAIM_PAUSE = 2.0
+"""Seconds without a reclaim after which the grace period is extended no further."""
+
 _log = Logger()
 
 
@@ -42,7 +48,8 @@ class Grace:
     """
     Who may reclaim, and until when.
 
-    @ivar until: the end of the grace period at the latest, on the monotonic clock.
+    @ivar until: the end of the grace period if nobody is reclaiming then, on the
+        monotonic clock.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class Grace:
         self._leaseSeconds = leaseSeconds
         self._promised: float = 0.0 if store is None else store.promisedLease()
         self.until = now + max(graceSeconds, self._promised)
+        self._reclaimed = now - RECLAIM_PAUSE
         self._active = bool(self._waiting)
         if leaseSeconds > self._promised or not self._active:
             self._promise(leaseSeconds)
@@ -101,7 +109,10 @@ class Grace:
         """
         if not self._active:
             return False
-        return now < self.until or not self._end()
+        if now < self.until:
+            return True
+        extended = min(self._reclaimed + RECLAIM_PAUSE, 2 * self.until - self._began)
+        return now < extended or not self._end()
 
     def _end(self) -> bool:
         """
@@ -201,6 +212,7 @@ class Grace:
             raise NoGrace()
         if not client.mayReclaim:
             raise ReclaimBad()
+        self._reclaimed = now
 
 
 def noGrace() -> Grace:

@@ -113,13 +113,12 @@ class GraceTests(SynchronousTestCase):
         """
         grace = self.restart(b"slow")
         slow = self.back(grace, b"slow")
-        grace.checkReclaim(slow, 89.0)
+        grace.checkReclaim(slow, 80.0)
         self.assertFalse(grace.inGrace(90.0))
         self.assertRaises(InGrace, grace.checkOrdinary, slow, 90.0)
         again = self.restart(b"other")
         self.assertRaises(ReclaimBad, again.checkReclaim, self.back(again, b"slow"), 0)
-        self.restart(b"slow")
-        grace = Grace(self.store, 0.0, 90.0)
+        grace = self.restart(b"slow")
         slow = self.back(grace, b"slow")
         self.assertFalse(grace.inGrace(90.0))
         grace.complete(slow, 91.0)
@@ -209,6 +208,20 @@ class GraceTests(SynchronousTestCase):
         grace = self.restart(b"a")
         known = self.back(grace, b"a")
         self.assertRaises(NoGrace, grace.checkReclaim, known, 90.0)
+
+    def test_extended(self) -> None:
+        """
+        A client that is reclaiming when the time is over goes on, unless it takes
+        as long again.
+        """
+        for last, end in ((89.0, 91.0), (90.9, 92.9), (170.0, 172.0), (179.5, 180.0)):
+            grace = self.restart(b"a")
+            known = self.back(grace, b"a")
+            for tenth in range(880, int(last * 10) + 1):
+                grace.checkReclaim(known, tenth / 10)
+            self.assertTrue(grace.inGrace(end - 0.1))
+            self.assertFalse(grace.inGrace(end))
+            self.assertRaises(NoGrace, grace.checkReclaim, known, end)
 
     def test_restartWithinGrace(self) -> None:
         """
