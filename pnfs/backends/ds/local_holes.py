@@ -33,6 +33,15 @@ class LocalHoles:
 
     _open: Callable[[bytes], Any]
     _fallocate: Fallocate
+    _inMemory: bool
+
+    def _readNow(
+        self, entry: OpenFile, offset: int, count: int
+    ) -> Optional[ReadResult]:
+        """
+        What can be read without waiting for the device.
+        """
+        raise NotImplementedError
 
     async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
         """
@@ -53,10 +62,15 @@ class LocalHoles:
         self, name: bytes, offset: int, count: int
     ) -> SegmentsResult:
         """
-        A file that has as many blocks as it has bytes is taken to have no holes:
-        reading it costs no more than C{read}.
+        What is all in the page cache is told as data, and so is a file that has as
+        many blocks as it has bytes: that costs no more than C{read}. Pages of holes
+        are in the cache only if they have been read as data.
         """
         entry: OpenFile = await self._open(name)
+        if not self._inMemory:
+            result = self._readNow(entry, offset, count)
+            if result is not None:
+                return allData(offset, result)
         status = os.fstat(entry.fd)
         size = status.st_size
         if offset >= size or status.st_blocks * 512 >= size:
