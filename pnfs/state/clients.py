@@ -72,6 +72,8 @@ class Client:
     @ivar backDown: callbacks do not get through to it, or not to one of the
         sessions it wants them on.
     @ivar backProven: it has answered a callback since they last did not get through.
+    @ivar protection: what was agreed for SP4_MACH_CRED (C{spo_must_enforce},
+        C{spo_must_allow}); None for SP4_NONE. Fixed once confirmed.
     @ivar channel: its L{pnfs.callbacks.channel.BackChannel}, if it ever had one.
     @ivar implementation: C{eia_client_impl_id}: domain and name, for operators.
     """
@@ -99,6 +101,7 @@ class Client:
     adminRevoked: int = 0
     backDown: bool = True
     backProven: bool = False
+    protection: Optional[tuple[int, int]] = None
     channel: Any = None
     implementation: tuple[bytes, bytes] = (b"", b"")
 

@@ -42,6 +42,7 @@ _DIGEST_BYTES = 512
 SEQ4_STATUS_CB_PATH_DOWN = 0x1
 SEQ4_STATUS_ADMIN_STATE_REVOKED = 0x20
 SEQ4_STATUS_RECALLABLE_STATE_REVOKED = 0x40
+SEQ4_STATUS_RESTART_RECLAIM_NEEDED = 0x100
 SEQ4_STATUS_CB_PATH_DOWN_SESSION = 0x200
 SEQ4_STATUS_BACKCHANNEL_FAULT = 0x400
 
@@ -364,6 +365,9 @@ class Session:
             flags |= SEQ4_STATUS_RECALLABLE_STATE_REVOKED
         if client.adminRevoked:
             flags |= SEQ4_STATUS_ADMIN_STATE_REVOKED
+        if client.mayReclaim:
+            # Until it says RECLAIM_COMPLETE.
+            flags |= SEQ4_STATUS_RESTART_RECLAIM_NEEDED
         return flags
 
     def _backFlags(self) -> int:

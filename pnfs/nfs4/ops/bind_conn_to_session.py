@@ -9,6 +9,7 @@ import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.protection import requireMachine
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import bool_t, sessionid4, uint32_t
 from pnfs.xdr.errors import XDRError
@@ -65,6 +66,7 @@ class BIND_CONN_TO_SESSION4resok:
             nfsstat4.NFS4ERR_RETRY_UNCACHED_REP,
             nfsstat4.NFS4ERR_SERVERFAULT,
             nfsstat4.NFS4ERR_TOO_MANY_OPS,
+            nfsstat4.NFS4ERR_WRONG_CRED,
         }
     ),
     sessionless=True,
@@ -75,7 +77,8 @@ def bind_conn_to_session(
     """
     Bind, and let callbacks that wait for a connection go. Where the back channel
     is a wish it is granted if we make callbacks at all; where it is a demand that
-    cannot be met, the answer is INVAL.
+    cannot be met, the answer is INVAL. WRONG_CRED is not on the RFC's list for this
+    operation, but what section 2.10.8.3 asks for.
     """
     if ctx.slot is not None or ctx.count != 1:
         raise NFSError(nfsstat4.NFS4ERR_NOT_ONLY_OP)
@@ -84,6 +87,7 @@ def bind_conn_to_session(
     if asked not in (CDFC4_FORE, CDFC4_BACK, CDFC4_FORE_OR_BOTH, CDFC4_BACK_OR_BOTH):
         raise XDRError("no such direction")
     session = server.sessions.find(args.bctsa_sessid)
+    requireMachine(session.client, ctx.credential)
     possible = server.channels is not None and session.canCallBack
     if asked in (CDFC4_BACK, CDFC4_BACK_OR_BOTH) and not possible:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)

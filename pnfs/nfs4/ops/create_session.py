@@ -18,6 +18,7 @@ import attrs
 from pnfs.nfs4.callback_security import callback_sec_parms, callbackCredential
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import hotOperation, okHeader
+from pnfs.nfs4.ops.protection import principalOf, requireMachine
 from pnfs.nfs4.status import NFSError, nfsstat4, statusOf
 from pnfs.nfs4.types import clientid4, count4, sequenceid4, sessionid4, uint32_t
 from pnfs.state.sessions import Channel, Session, negotiateBack, negotiateFore
@@ -140,9 +141,9 @@ def create_session(ctx: CompoundContext, buf: Any, pos: int) -> int:
     start = pos
     args, pos = _decode(buf, pos)
     client = ctx.server.clients.find(args.csa_clientid)
-    credential = ctx.credential
-    if not client.confirmed and client.principal != (credential.flavor, credential.uid):
+    if not client.confirmed and client.principal != principalOf(ctx.credential):
         raise NFSError(nfsstat4.NFS4ERR_CLID_INUSE)
+    requireMachine(client, ctx.credential)
     sequence = args.csa_sequence
     if sequence == client.sequence and client.createReply is not None:
         status, body = client.createReply

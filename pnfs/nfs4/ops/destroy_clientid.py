@@ -9,6 +9,7 @@ import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.protection import requireMachine
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import clientid4
 
@@ -40,6 +41,7 @@ class DESTROY_CLIENTID4args:
             nfsstat4.NFS4ERR_SERVERFAULT,
             nfsstat4.NFS4ERR_STALE_CLIENTID,
             nfsstat4.NFS4ERR_TOO_MANY_OPS,
+            nfsstat4.NFS4ERR_WRONG_CRED,
         }
     ),
     modifies=True,
@@ -50,4 +52,6 @@ def destroy_clientid(ctx: CompoundContext, args: DESTROY_CLIENTID4args) -> None:
     Only a client without sessions and state can go.
     """
     clients = ctx.server.clients
-    clients.destroy(clients.find(args.dca_clientid))
+    client = clients.find(args.dca_clientid)
+    requireMachine(client, ctx.credential)
+    clients.destroy(client)

@@ -9,6 +9,7 @@ import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.protection import requireMachine
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import sessionid4
 
@@ -44,6 +45,7 @@ class DESTROY_SESSION4args:
             nfsstat4.NFS4ERR_SERVERFAULT,
             nfsstat4.NFS4ERR_STALE_CLIENTID,
             nfsstat4.NFS4ERR_TOO_MANY_OPS,
+            nfsstat4.NFS4ERR_WRONG_CRED,
         }
     ),
     modifies=True,
@@ -56,6 +58,7 @@ def destroy_session(ctx: CompoundContext, args: DESTROY_SESSION4args) -> None:
     """
     sessions = ctx.server.sessions
     session = sessions.find(args.dsa_sessionid)
+    requireMachine(session.client, ctx.credential)
     own = session is ctx.session
     if own and ctx.index + 1 != ctx.count:
         raise NFSError(nfsstat4.NFS4ERR_NOT_ONLY_OP)

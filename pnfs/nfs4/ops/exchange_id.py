@@ -11,6 +11,12 @@ import attrs
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
+from pnfs.nfs4.ops.protection import (
+    MAY_ALLOW,
+    MUST_ENFORCE,
+    isProtected,
+    principalOf,
+)
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import (
     NFS4_OPAQUE_LIMIT,
@@ -23,6 +29,7 @@ from pnfs.nfs4.types import (
     uint64_t,
     verifier4,
 )
+from pnfs.values import Credential
 from pnfs.xdr.codec import Array, Opaque, Union
 
 EXCHGID4_FLAG_SUPP_MOVED_REFER = 0x1
@@ -111,7 +118,9 @@ state_protect4_a = Annotated[
     tuple[int, Any],
     Union({SP4_NONE: None, SP4_MACH_CRED: state_protect_ops4, SP4_SSV: ssv_sp_parms4}),
 ]
-state_protect4_r = Annotated[tuple[int, Any], Union({SP4_NONE: None})]
+state_protect4_r = Annotated[
+    tuple[int, Any], Union({SP4_NONE: None, SP4_MACH_CRED: state_protect_ops4})
+]
 implementations = Annotated[list[nfs_impl_id4], Array(nfs_impl_id4, 1)]
 
 
@@ -142,15 +151,24 @@ class EXCHANGE_ID4resok:
     eir_server_impl_id: implementations
 
 
-def _checkProtection(how: int, parameters: Optional[Any]) -> None:
+def _protection(
+    how: int, parameters: Optional[Any], credential: Credential
+) -> Optional[tuple[int, int]]:
     """
-    State protection needs RPCSEC_GSS, under which no request comes here
-    (RFC 8881, section 18.35.3).
+    What is agreed of state protection (RFC 8881, section 18.35.3).
+
+    @raise NFSError: INVAL: it needs a request with integrity. A secret state
+        verifier is not offered at all, by saying that none of its algorithms is
+        known, or INVAL if there are none.
     """
-    if how == SP4_SSV and parameters.ssp_hash_algs:  # type: ignore[union-attr]
+    if how == SP4_NONE:
+        return None
+    assert parameters is not None
+    if how == SP4_SSV and parameters.ssp_hash_algs:
         raise NFSError(nfsstat4.NFS4ERR_HASH_ALG_UNSUPP)
-    if how != SP4_NONE:
+    if how == SP4_SSV or not isProtected(credential):
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    return MUST_ENFORCE, parameters.spo_must_allow & MAY_ALLOW
 
 
 @operation(
@@ -187,23 +205,26 @@ def _checkProtection(how: int, parameters: Optional[Any]) -> None:
 def exchange_id(ctx: CompoundContext, args: EXCHANGE_ID4args) -> EXCHANGE_ID4resok:
     """
     Find or make the record. Of what the client offers nothing is taken up but
-    pNFS: there are no referrals and no migration to be told of.
+    pNFS and state protection: there are no referrals and no migration to be told of.
+    SUPP_FENCE_OPS belongs to minor version 2 (RFC 7862, section 14.1).
     """
     flags = args.eia_flags
     allowed = _ALLOWED | (EXCHGID4_FLAG_SUPP_FENCE_OPS if ctx.minor >= 2 else 0)
     if flags & ~allowed:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
-    _checkProtection(*args.eia_state_protect)
     server = ctx.server
     credential = ctx.credential
+    protection = _protection(*args.eia_state_protect, credential)
     owner = args.eia_clientowner
     client = server.clients.exchange(
         owner.co_ownerid,
         owner.co_verifier,
-        (credential.flavor, credential.uid),
+        principalOf(credential),
         bool(flags & EXCHGID4_FLAG_UPD_CONFIRMED_REC_A),
         ctx.now,
     )
+    if not client.confirmed:
+        client.protection = protection
     for implementation in args.eia_client_impl_id:
         client.implementation = (implementation.nii_domain, implementation.nii_name)
     return EXCHANGE_ID4resok(
@@ -211,7 +232,11 @@ def exchange_id(ctx: CompoundContext, args: EXCHANGE_ID4args) -> EXCHANGE_ID4res
         client.sequence + 1 & 0xFFFFFFFF,
         (server.exchangeFlags or EXCHGID4_FLAG_USE_NON_PNFS)
         | (EXCHGID4_FLAG_CONFIRMED_R if client.confirmed else 0),
-        (SP4_NONE, None),
+        (
+            (SP4_NONE, None)
+            if client.protection is None
+            else (SP4_MACH_CRED, state_protect_ops4(*client.protection))
+        ),
         server_owner4(0, server.owner),
         server.scope,
         [],

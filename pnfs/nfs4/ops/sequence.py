@@ -94,8 +94,7 @@ def sequence(ctx: CompoundContext, buf: Any, pos: int) -> int:
         if limit < SEQUENCE_RESULT:
             raise NFSError(nfsstat4.NFS4ERR_REP_TOO_BIG)
     if call.connection not in session.fore:
-        # With SP4_NONE a connection is bound by being used (section 2.10.3.1).
-        sessions.bind(session, call.connection, True, False)
+        _bind(ctx, session)
     slot.next = sequenceid + 1 & 0xFFFFFFFF
     slot.busy = True
     slot.cacheThis = cacheThis
@@ -109,6 +108,7 @@ def sequence(ctx: CompoundContext, buf: Any, pos: int) -> int:
     if (
         client.revoked
         or client.adminRevoked
+        or client.mayReclaim
         or (client.backDown and (client.layouts or client.delegations))
     ):
         flags = session.statusFlags()
@@ -117,6 +117,16 @@ def sequence(ctx: CompoundContext, buf: Any, pos: int) -> int:
     highest = session.highest
     ctx.out.append(_pack(53, 0, sessionid, sequenceid, slotid, highest, highest, flags))
     return pos + 32
+
+
+def _bind(ctx: CompoundContext, session: Any) -> None:
+    """
+    With SP4_NONE a connection is bound by being used, else only by
+    BIND_CONN_TO_SESSION (section 2.10.3.1).
+    """
+    if session.client.protection is not None:
+        raise NFSError(nfsstat4.NFS4ERR_CONN_NOT_BOUND_TO_SESSION)
+    ctx.server.sessions.bind(session, ctx.call.connection, True, False)
 
 
 def _refuse(ctx: CompoundContext, session: Any, highest: int, cacheThis: int) -> None:
@@ -152,9 +162,9 @@ def _again(
         raise NFSError(nfsstat4.NFS4ERR_SEQ_FALSE_RETRY)
     if slot.busy:
         raise NFSError(nfsstat4.NFS4ERR_DELAY)
-    session.client.renewed = ctx.now
     if ctx.call.connection not in session.fore:
-        ctx.server.sessions.bind(session, ctx.call.connection, True, False)
+        _bind(ctx, session)
+    session.client.renewed = ctx.now
     if slot.kept:
         raise Replay([slot.reply])
     (second,) = _unpackNumber(buf, pos + 32)
