@@ -41,6 +41,9 @@ _U32 = struct.Struct(">I").unpack_from
 _U64 = struct.Struct(">Q").unpack_from
 _TIME = struct.Struct(">qI").unpack_from
 
+_JUST_MODE = 1 << FATTR4_MODE
+"""What most creators and all of chmod give; there are 4096 of them."""
+_modes: dict[bytes, SetAttributes] = {}
 _MODE_UMASK = 1 << FATTR4_MODE_UMASK
 _LISTS = 1 << FATTR4_ACL | 1 << FATTR4_DACL
 _MODES = 1 << FATTR4_MODE | _MODE_UMASK
@@ -129,6 +132,10 @@ def decodeSettable(
     @raise XDRError: malformed.
     """
     mask = attributes.attrmask
+    if mask == _JUST_MODE:
+        known = _modes.get(attributes.attr_vals)
+        if known is not None:
+            return known, mask
     if not mask and not attributes.attr_vals:
         return SetAttributes(), 0
     if mask & ~SETTABLE or mask & _MODE_UMASK:
@@ -171,6 +178,8 @@ def decodeSettable(
     changes = (NewAttributes if mask & _MODE_UMASK else SetAttributes)(**found)
     if credential is not None:
         _checkCreator(changes, credential)
+    if mask == _JUST_MODE:
+        _modes[attributes.attr_vals] = changes
     return changes, mask
 
 

@@ -61,7 +61,7 @@ EXPECTED = {
     "inherits": "ok",
     "not-inherited": DENIED,
     "below": "ok",
-    "below-file": "ok",
+    "below-file": DENIED,
 }
 
 

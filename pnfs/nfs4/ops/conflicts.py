@@ -140,14 +140,17 @@ def requireNoReclaims(ctx: CompoundContext, inode: Inode) -> None:
             raise NFSError(nfsstat4.NFS4ERR_GRACE)
 
 
-def withdrawDelegations(ctx: CompoundContext, inode: Inode) -> None:
+def withdrawDelegations(ctx: CompoundContext, inode: Inode, own: bool = False) -> None:
     """
     To be called after a change that had to be waited for: who has been given a
     delegation meanwhile may believe what was there before.
+
+    @param own: the caller's too: what has changed is not only what it has asked for,
+        and Linux never asks again for a mode while it holds a delegation for writing.
     """
     file = inode.state
     if file is not None and file.delegations is not None:
-        ctx.server.delegating.recallConflicting(file, ctx.client, True)
+        ctx.server.delegating.recallConflicting(file, None if own else ctx.client, True)
 
 
 def requireState(

@@ -57,6 +57,8 @@ _verifier = struct.Struct(">8s").unpack_from
 _decodeFattr = codecFor(fattr4).decode
 _MODE_ONLY = struct.pack(">IIII", 2, 0, 2, 4)
 """A C{fattr4} with nothing but a mode, up to its value: what nearly all creators send."""
+_UMASK_ONLY = struct.pack(">IIIII", 3, 0, 0, 1 << 17, 8)
+"""With nothing but C{mode_umask}, as those of NFSv4.2 do."""
 _modes: dict[bytes, fattr4] = {}
 _MODES = 4096
 
@@ -100,10 +102,13 @@ def _opaque(buf: Any, pos: int, limit: int) -> tuple[bytes, int]:
 
 
 def _createattrs(buf: Any, pos: int) -> tuple[fattr4, int]:
-    if buf[pos : pos + 16] != _MODE_ONLY:
+    if buf[pos : pos + 16] == _MODE_ONLY:
+        start, end = pos + 16, pos + 20
+    elif buf[pos : pos + 20] == _UMASK_ONLY:
+        start, end = pos + 20, pos + 28
+    else:
         return _decodeFattr(buf, pos)
-    end = pos + 20
-    value = bytes(buf[pos + 16 : end])
+    value = bytes(buf[start:end])
     attributes = _modes.get(value)
     if attributes is None:
         attributes, end = _decodeFattr(buf, pos)

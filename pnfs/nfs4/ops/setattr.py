@@ -134,7 +134,7 @@ async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> N
         if inode.hasPlacement and changes.mtime not in (None, NOW):
             await ctx.server.data.applyTimes(export, inode)
     done[0] = mask
-    withdrawDelegations(ctx, inode)
+    withdrawDelegations(ctx, inode, changes.acl is not None)
 
 
 def _requireDelegatedTimes(

@@ -14,6 +14,7 @@ from pnfs.namespace.identity import Identities
 from pnfs.nfs4.acl import decodeDACL, encodeDACL
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
+from pnfs.state.files import fileState
 from pnfs.values import ACE, ACL, FileType, SetAttributes, Who
 from tests.namespace.test_acl import CALM, acl, acls, allow, deny, inode
 from tests.nfs4.ops.namespace import (
@@ -511,6 +512,36 @@ class DataServerTests(ListCase):
         self.assertEqual(self.recaller.recalls, [("access", None)])
         self.assertIsNone(self.file.acl)
         self.assertEqual(self.set({37: opaque(b"2000")})[0], 0)
+
+    def test_delegations(self) -> None:
+        """
+        A client that sets a list has to give its own delegation back afterwards:
+        Linux would go on showing the mode from before. After a chmod it keeps it.
+        """
+        recalled: list[tuple[Any, bool]] = []
+
+        class Delegating:
+            """
+            Stands for the delegation recaller.
+            """
+
+            def recallConflicting(self, file: Any, client: Any, write: bool) -> bool:
+                """
+                Recorded.
+                """
+                recalled.append((client, write))
+                return False
+
+        server, client = self.fixture.server, self.fixture.client
+        server.delegating = Delegating()
+        state = fileState(self.fh(self.file), self.file, self.export)
+        state.delegations = {}
+        self.file.state = state
+        self.set({ACL_: listed(ace(0, 0, R, b"1001"))})
+        self.assertEqual(recalled, [(client, True), (None, True)])
+        recalled.clear()
+        self.set({37: opaque(b"2000")})
+        self.assertEqual(recalled, [(client, True)] * 2)
 
 
 class CreateTests(ListCase):
