@@ -27,6 +27,12 @@ _T = TypeVar("_T")
 _RANGES = 1024
 """Stripe units of a column whose space is reserved by one call."""
 
+_PIECE = 16 << 30
+"""
+Bytes whose space is reserved or given back by one call: file systems do that with
+each of their extents, and a data server that takes too long counts as down.
+"""
+
 _LOOKS = 64
 """Stripe units looked into at the same time for a hole."""
 
@@ -251,8 +257,13 @@ class SparseFiles:
 
     async def _reserve(self, placement: Placement, offset: int, length: int) -> None:
         width = len(placement.columns)
-        units = split(offset, length, placement.stripeUnit, width)
-        while some := _take(units, _RANGES * width):
+        if width > 1:
+            count = _RANGES * width
+            units = split(offset, length, placement.stripeUnit, width)
+        else:
+            count = 1
+            units = ((0, *piece) for piece in _pieces(offset, length))
+        while some := _take(units, count):
             ranges: dict[int, list[tuple[int, int]]] = {}
             for column, start, part in some:
                 ranges.setdefault(column, []).append((start, part))
@@ -276,14 +287,22 @@ class SparseFiles:
         await self._turns.share(key)
         try:
             if placement is not None:
-                await self._servers.onAll(
-                    placement,
-                    lambda ds: ds.deallocate(placement.name, offset, length),
-                )
+                # Behind the end as it is known here there may be what has been
+                # written through a layout, but not much.
+                known = max(0, min(length, inode.size - offset))
+                for start, part in _pieces(offset, known):
+                    await self._punch(placement, start, part)
+                if known < length:
+                    await self._punch(placement, offset + known, length - known)
             await self._changed(export, inode, inode.size)
         finally:
             self._turns.unshare(key)
         await self.refresh(export, inode)
+
+    async def _punch(self, placement: Placement, offset: int, length: int) -> None:
+        await self._servers.onAll(
+            placement, lambda ds: ds.deallocate(placement.name, offset, length)
+        )
 
     async def _changed(self, export: Any, inode: Inode, size: int) -> None:
         """
@@ -322,6 +341,17 @@ def _take(
     The next ones, if there are any left.
     """
     return [unit for _, unit in zip(range(count), units)]
+
+
+def _pieces(offset: int, length: int) -> Iterator[tuple[int, int]]:
+    """
+    A range in pieces that do not take long.
+    """
+    end = offset + length
+    while offset < end:
+        part = min(_PIECE, end - offset)
+        yield offset, part
+        offset += part
 
 
 def _append(segments: list[Segment], segment: Segment) -> None:

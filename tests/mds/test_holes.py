@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from pnfs.backends.errors import NoSpace, Unreachable, Unsupported
 from pnfs.layouts.flexfiles import FlexFilesLayoutDriver
+from pnfs.mds import holes
 from tests.contracts.holes import segmentsBytes
 from tests.mds.faulty import UNIT, DataFilesCase, pattern
 
@@ -180,6 +181,35 @@ class _EveryPlacement(HolesCase):
         self.fails(self.allocate(0, 5 * UNIT), NoSpace)
         self.refresh()
         self.assertEqual(self.inode.size, 3)
+
+    def test_pieces(self) -> None:
+        """
+        What takes long is done in pieces, so that no data server seems to be down:
+        what lies in the file piece by piece, and what may be behind it at once.
+        """
+        self.patch(holes, "_PIECE", 2 * UNIT)
+        data = pattern(5 * UNIT)
+        self.put(0, data)
+        self.now(self.deallocate(10, 1 << 62))
+        servers = len(self.placement().dataServers)
+        self.assertEqual(self.calls("deallocate"), 4 * servers)
+        self.assertTrue(self.get(0, 6 * UNIT)[0] == data[:10] + bytes(5 * UNIT - 10))
+        self.now(self.allocate(10, 5 * UNIT))
+        self.assertTrue(self.get(0, 6 * UNIT)[0] == data[:10] + bytes(5 * UNIT))
+
+    def test_behindKnownEnd(self) -> None:
+        """
+        What a client has written through a layout, without having told it yet, is in
+        the hole, too.
+        """
+        self.put(0, pattern(UNIT))
+        column = self.column(0).inner
+        at = UNIT * len(self.placement().columns)
+        self.now(column.write(self.placement().name, at, memoryview(b"new"), 0))
+        self.now(self.deallocate(10, 1 << 62))
+        self.assertEqual(self.inode.size, at + 3)
+        expected = pattern(UNIT)[:10] + bytes(at + 3 - 10)
+        self.assertTrue(self.get(0, 9 * UNIT)[0] == expected)
 
     def test_unsupported(self) -> None:
         """

@@ -12,6 +12,9 @@ from typing import Callable, Optional, Sequence
 
 _KEEP_SIZE = 1
 _PUNCH_HOLE = 2
+ZEROS_LIMIT = 256 << 20
+"""Bytes that are written in place of a hole; a larger one cannot be made."""
+
 _ZEROS = bytes(1 << 20)
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS)
 _ROUND = 1 << 20
@@ -88,8 +91,8 @@ def reserve(fd: int, fallocate: Fallocate, ranges: Sequence[tuple[int, int]]) ->
 
 def punch(fd: int, fallocate: Fallocate, offset: int, length: int) -> None:
     """
-    Make a hole; where there can be none, write zeros over the data. Of a range that
-    goes to the end of the file the last block goes too.
+    Make a hole; where there can be none, write zeros over the data, unless that is
+    too much. Of a range that goes to the end of the file the last block goes too.
     """
     size = os.fstat(fd).st_size
     end = min(offset + length, size + -size % _ROUND)
@@ -102,6 +105,8 @@ def punch(fd: int, fallocate: Fallocate, offset: int, length: int) -> None:
         if error.errno not in _CANNOT:
             raise
     found, _ = dataIn(fd, offset, end)
+    if sum(stop - start for start, stop in found) > ZEROS_LIMIT:
+        _unsupported(fd, 0, offset, length)
     for start, end in found:
         while start < end:
             start += os.pwrite(fd, _ZEROS[: end - start], start)

@@ -18,7 +18,7 @@ from pnfs.values import (
     WriteResult,
 )
 
-ZEROS_LIMIT = 256 << 20
+ZEROS_LIMIT = 64 << 20
 """Bytes that are written in place of a hole; a larger one cannot be made."""
 
 _ZEROS = memoryview(bytes(1 << 20))

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pnfs.backends.ds import local_extents
 from pnfs.backends.ds.local import LocalDataServerBackend
 from pnfs.backends.ds.local_threads import InlineExecutor
 from pnfs.backends.errors import IOFailed, NoSpace, Unsupported
@@ -63,6 +64,15 @@ class NoFallocateTests(HolesContract, DataServerBackendContract, SynchronousTest
         self.punch(0, 4 * BLOCK)
         self.run_(self.backend.commit(NAME, 0, 0))
         self.assertLessEqual(self.run_(self.backend.getattr(NAME)).used, before)
+
+    def test_tooManyZeros(self) -> None:
+        """
+        More zeros than can be written in time are refused, and none is.
+        """
+        self.patch(local_extents, "ZEROS_LIMIT", BLOCK)
+        self.put(0, b"x" * (2 * BLOCK))
+        self.fails(self.backend.deallocate(NAME, 0, BLOCK + 1), Unsupported)
+        self.assertEqual(self.get(0, 5), (b"xxxxx", False))
 
     def test_errors(self) -> None:
         """

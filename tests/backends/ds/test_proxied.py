@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pnfs.backends.ds import proxied_holes
 from pnfs.backends.ds.local_record import ObjectRecord
 from pnfs.backends.ds.local_threads import InlineExecutor
 from pnfs.backends.ds.proxied import DEADLINE, SYNC_DEADLINE, ProxiedDataServerBackend
@@ -26,6 +27,7 @@ from pnfs.backends.errors import (
     NoSpace,
     NoSuchObject,
     Unreachable,
+    Unsupported,
 )
 from pnfs.nfs4.client import SessionClient
 from pnfs.rpc.auth import encodeAuthSys
@@ -57,6 +59,18 @@ class _GatewayContract(HolesContract, DataServerBackendContract):
         return ProxiedDataServerBackend(
             makeUpstream, self.records(), self.clock, **more
         )
+
+    def test_tooManyZeros(self) -> None:
+        """
+        A hole that cannot be made, and is too large to be filled with zeros in time,
+        is refused, and nothing is written.
+        """
+        self.patch(proxied_holes, "ZEROS_LIMIT", 4)
+        self.put(0, b"x" * 10)
+        self.fails(self.backend.deallocate(NAME, 0, 5), Unsupported)
+        self.assertEqual(self.get(0, 10), (b"x" * 10, True))
+        self.run_(self.backend.deallocate(NAME, 6, 100))
+        self.assertEqual(self.get(0, 10), (b"x" * 6 + bytes(4), True))
 
     def records(self) -> ObjectRecords:
         """
