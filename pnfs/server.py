@@ -98,12 +98,13 @@ class NFSService(Service):
         Let go of everything, after the last request.
         """
 
-    def sweepLeases(self, clients: Any) -> None:
+    def sweepLeases(self, clients: Any, sessions: Any) -> None:
         """
         Let go of silent clients several times per lease, and at least once a
         minute, instead of what was swept before.
 
         @param clients: L{pnfs.state.clients.ClientTable}.
+        @param sessions: L{pnfs.state.sessions.SessionTable}, to look for unused slots.
         """
 
         def sweep() -> None:
@@ -111,6 +112,7 @@ class NFSService(Service):
             # not keep the others for ever.
             try:
                 clients.expire(self.clock.seconds())
+                sessions.trim(self.clock.seconds())
             except Exception:
                 _log.failure("letting go of a client failed")
 

@@ -105,7 +105,7 @@ class DataServerService(NFSService):
         server.clients.listeners.append(server.sessions.dropClient)
         self._partners = server.partners = Partners(backend, self._partner)
         self.context = server
-        self.sweepLeases(server.clients)
+        self.sweepLeases(server.clients, server.sessions)
         io = self._config.limits.io
         nfs3 = DataServer3(backend, server.filehandles, io, io)
         versions = {

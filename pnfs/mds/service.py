@@ -229,7 +229,7 @@ class MetadataServerService(NFSService):
         for export in exports:
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
-        self.sweepLeases(clients)
+        self.sweepLeases(clients, server.sessions)
         self._reloader = Reloading(
             config, server, self._exporting, self._backends, self._adjust
         )
@@ -281,7 +281,7 @@ class MetadataServerService(NFSService):
         server.leaseSeconds = seconds
         server.clients.leaseSeconds = seconds
         server.exports.forgetPlans()
-        self.sweepLeases(server.clients)
+        self.sweepLeases(server.clients, server.sessions)
 
     def setGrace(self, seconds: float) -> None:
         """

@@ -2,10 +2,8 @@
 """
 Sessions and their slots (RFC 8881, section 2.10): exactly-once semantics.
 
-A slot knows the sequence ID it waits for, a digest of the last request and, if
-the client asked for it, the whole reply. Slots are made when first used, so that
-an idle client costs little. SEQUENCE (L{pnfs.nfs4.ops.sequence}) works on the
-attributes directly: it runs once per request.
+SEQUENCE (L{pnfs.nfs4.ops.sequence}) works on the attributes of sessions and their
+slots (L{pnfs.state.slots}) directly: it runs once per request.
 
 Connections are whatever has C{attachments} and C{onClose}: L{pnfs.rpc.peer.Peer}.
 """
@@ -19,7 +17,8 @@ import attrs
 
 from pnfs.backends.errors import NoSpace
 from pnfs.state.clients import Client
-from pnfs.state.errors import BadSession, BadSlot, TooSmall
+from pnfs.state.errors import BadSession, TooSmall
+from pnfs.state.slots import SlotTable
 
 SEQUENCE_RESULT = 44
 """Bytes of a successful result of SEQUENCE, operation number and status included."""
@@ -47,6 +46,10 @@ SEQ4_STATUS_CB_PATH_DOWN_SESSION = 0x200
 SEQ4_STATUS_BACKCHANNEL_FAULT = 0x400
 
 _ATTACHMENT = "sessions"
+
+ROUND_SECONDS = 60.0
+SESSIONS_AT_ONCE = 1024
+"""How often each session is looked at for unused slots, and how many at a time."""
 
 
 @attrs.frozen
@@ -148,47 +151,6 @@ def digestOf(buf: Any, start: int, uid: int, flavor: int) -> int:
     return crc32(buf[-_DIGEST_BYTES:], head)
 
 
-class Slot:
-    """
-    One slot of a fore channel.
-
-    @ivar next: the sequence ID of the next request.
-    @ivar busy: the last request is still being served.
-    @ivar cacheThis: the last request asked to keep its reply.
-    @ivar digest: of the last request.
-    @ivar reply: the whole reply if C{kept}, else the result of SEQUENCE alone.
-    """
-
-    __slots__ = ("next", "busy", "cacheThis", "digest", "reply", "kept")
-
-    def __init__(self) -> None:
-        self.next = 1
-        self.busy = False
-        self.cacheThis = 0
-        self.digest = 0
-        self.reply: Any = b""
-        self.kept = False
-
-    def finish(self, ctx: Any, out: list[Any]) -> None:
-        """
-        The request has been served.
-
-        @param out: the pieces of C{COMPOUND4res}.
-        """
-        self.busy = False
-        if self.cacheThis or ctx.count == 1:
-            try:
-                self.reply = b"".join(out)
-                self.kept = True
-                return
-            except TypeError:
-                # A slice of a file: it would be read for a retry that hardly
-                # ever comes. Such a reply only ever holds data just read.
-                pass
-        self.reply = out[1]
-        self.kept = False
-
-
 class BackSlot:
     """
     One slot of a back channel, where we are the requester.
@@ -206,9 +168,9 @@ class BackSlot:
         self.uncertain = False
 
 
-class Session:
+class Session(SlotTable):
     """
-    A session.
+    A session, with its slots.
 
     @ivar id: 16 bytes.
     @ivar client: L{Client}.
@@ -216,8 +178,6 @@ class Session:
     @ivar limit: what the results of a request may come to, plus the distance from
         the start of its arguments to those of SEQUENCE; cachedLimit: if the reply
         is to be kept.
-    @ivar highest: the highest slot.
-    @ivar slots: those used so far.
     @ivar fore: connections bound to the fore channel.
     @ivar back: connections bound to the back channel, in the order to try them.
     @ivar program: number of the client's callback program.
@@ -241,8 +201,6 @@ class Session:
         "maxOperations",
         "limit",
         "cachedLimit",
-        "highest",
-        "slots",
         "fore",
         "back",
         "program",
@@ -265,6 +223,7 @@ class Session:
         program: int,
         credential: bytes,
     ) -> None:
+        super().__init__(fore.maxSlots)
         self.id = sessionid
         self.client = client
         self.minor = minor
@@ -274,8 +233,6 @@ class Session:
         self.maxOperations = fore.maxOperations
         self.limit = fore.maxResponse - _FIXED
         self.cachedLimit = min(fore.maxCached, fore.maxResponse) - _FIXED
-        self.highest = fore.maxSlots - 1
-        self.slots: list[Slot] = []
         self.fore: set[Any] = set()
         self.back: list[Any] = []
         self.program = program
@@ -307,19 +264,6 @@ class Session:
         As far as is known, callbacks get through.
         """
         return bool(self.back) and not (self.backSilent or self.backFault)
-
-    def slotAt(self, slotid: int) -> Slot:
-        """
-        A slot, made if it is used for the first time.
-
-        @raise BadSlot: the session has fewer.
-        """
-        if slotid > self.highest:
-            raise BadSlot()
-        slots = self.slots
-        while len(slots) <= slotid:
-            slots.append(Slot())
-        return slots[slotid]
 
     def freeBackSlot(self) -> Optional[tuple[int, BackSlot]]:
         """
@@ -397,6 +341,8 @@ class SessionTable:
         self.limits = limits
         self.byId: dict[bytes, Session] = {}
         self._entropy = entropy
+        self._round: list[Session] = []
+        self._nextRound = 0.0
 
     def __len__(self) -> int:
         return len(self.byId)
@@ -437,6 +383,20 @@ class SessionTable:
         self.byId[sessionid] = session
         client.sessions[sessionid] = session
         return session
+
+    def trim(self, now: float) -> None:
+        """
+        Look for sessions that have more slots than they use: some at a time, each
+        once in a while. To be called every few seconds.
+        """
+        if not self._round:
+            if now < self._nextRound:
+                return
+            self._nextRound = now + ROUND_SECONDS
+            self._round = list(self.byId.values())
+        for session in self._round[-SESSIONS_AT_ONCE:]:
+            session.look()
+        del self._round[-SESSIONS_AT_ONCE:]
 
     def destroy(self, session: Session) -> None:
         """

@@ -75,7 +75,7 @@ def sequence(ctx: CompoundContext, buf: Any, pos: int) -> int:
         digest = crc32(buf[start:], credential.uid ^ credential.flavor << 31)
     else:
         digest = digestOf(buf, start, credential.uid, credential.flavor)
-    if sequenceid != slot.next or slot.busy:
+    if (sequenceid != slot.next or slot.busy) and not slot.restarts(sequenceid):
         _again(ctx, buf, pos, session, slot, sequenceid, digest)
     call = ctx.call
     if (
@@ -114,8 +114,20 @@ def sequence(ctx: CompoundContext, buf: Any, pos: int) -> int:
         flags = session.statusFlags()
     else:
         flags = 0
-    highest = session.highest
-    ctx.out.append(_pack(53, 0, sessionid, sequenceid, slotid, highest, highest, flags))
+    if session.trimmed:
+        session.adjust(slot, slotid, highest)
+    ctx.out.append(
+        _pack(
+            53,
+            0,
+            sessionid,
+            sequenceid,
+            slotid,
+            session.highest,
+            session.target,
+            flags,
+        )
+    )
     return pos + 32
 
 
