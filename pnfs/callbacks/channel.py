@@ -51,8 +51,12 @@ from pnfs.xdr.errors import XDRError
 
 _T = TypeVar("_T")
 
-FIRST_DELAY = 0.05
+FIRST_DELAY = 0.01
 LONGEST_DELAY = 1.0
+"""
+Seconds until a callback is sent again. The reply to CREATE_SESSION, which the first
+one may have overtaken, takes a few milliseconds.
+"""
 
 _AGAIN_LATER = frozenset(
     {nfsstat4.NFS4ERR_DELAY, nfsstat4.NFS4ERR_BADSESSION, nfsstat4.NFS4ERR_DEADSESSION}

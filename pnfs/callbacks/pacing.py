@@ -17,7 +17,7 @@ until the last byte is flushed.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterable, Optional, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -31,6 +31,8 @@ PER_CLIENT = 32
 """Recalls to one client that have no answer yet."""
 
 _log = Logger()
+
+_T = TypeVar("_T")
 
 
 class Turns:
@@ -54,9 +56,23 @@ class Turns:
             self._timer = self._clock.callLater(0, self._turn)
         if self._left:
             self._left -= 1
-            work()
+            _do(work)
         else:
             self._work.append(work)
+
+    def each(self, function: Callable[[_T], Any], items: Iterable[_T]) -> None:
+        """
+        Call a function with each of many things.
+        """
+        iterator = iter(items)
+
+        def step() -> None:
+            for item in iterator:
+                _do(lambda: function(item))
+                self.add(step)
+                break
+
+        self.add(step)
 
     def _turn(self) -> None:
         self._timer = None
@@ -67,11 +83,7 @@ class Turns:
         self._timer = self._clock.callLater(0, self._turn)
         while work and self._left:
             self._left -= 1
-            # An edge of the reactor: a defect in one must not keep the others.
-            try:
-                work.popleft()()
-            except Exception:
-                _log.failure("work in the background failed")
+            _do(work.popleft())
 
     def stop(self) -> None:
         """
@@ -81,6 +93,16 @@ class Turns:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _do(work: Callable[[], Any]) -> None:
+    """
+    Work in the background: a defect in one piece must not keep the others.
+    """
+    try:
+        work()
+    except Exception:
+        _log.failure("work in the background failed")
 
 
 class Recall:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Optional
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -328,7 +328,7 @@ class LayoutRecaller:
 
     def recallDataServer(
         self, uuid: bytes, reason: str = DATA_SERVER_LOST
-    ) -> Deferred[Any]:
+    ) -> Deferred[None]:
         """
         Recall every layout that names a data server, bit by bit.
 
@@ -337,16 +337,21 @@ class LayoutRecaller:
         files = {
             id(held.file): held.file for held in self.server.layouts.onServer(uuid)
         }
-        return DeferredList(
-            [self._recallLater(file, reason) for file in files.values()]
-        )
-
-    def _recallLater(self, file: FileState, reason: str) -> Deferred[None]:
-        """
-        As C{recallLayouts}, when it is this file's turn.
-        """
         done: Deferred[None] = Deferred()
-        self.turns.add(lambda: self.recallLayouts(file, reason).chainDeferred(done))
+        left = len(files)
+        if not left:
+            return succeed(None)
+
+        def over(result: None) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                done.callback(None)
+
+        self.turns.each(
+            lambda file: self.recallLayouts(file, reason).addCallback(over),
+            files.values(),
+        )
         return done
 
     def clientGone(self, client: Any) -> None:

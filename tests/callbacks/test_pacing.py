@@ -76,6 +76,25 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(sizes, [3, 6, 9, 10])
         self.assertEqual(self.done, list(range(10)))
 
+    def test_each(self) -> None:
+        """
+        A long series is gone through in order, a bit in each turn, whatever fails.
+        """
+
+        def work(number: int) -> None:
+            self.done.append(number)
+            if number == 4:
+                raise ZeroDivisionError()
+
+        self.turns.each(work, iter(range(10)))
+        sizes = []
+        while self.clock.getDelayedCalls():
+            sizes.append(len(self.done))
+            turn(self.clock)
+        self.assertEqual(sizes, [3, 6, 9, 10])
+        self.assertEqual(self.done, list(range(10)))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_fromWork(self) -> None:
         """
         Work that makes more work does not take more of a turn.
