@@ -80,12 +80,11 @@ class Holder:
         self._stopped = False
         self._sending: Optional[Recall] = None
         self._again: Optional[IDelayedCall] = None
-        self._deadline: Optional[IDelayedCall] = None
         self._setDeadline()
 
     def _setDeadline(self) -> None:
         recaller = self._recaller
-        self._deadline = recaller.clock.callLater(recaller.deadlineSeconds, self._late)
+        recaller.deadlines.set(self._late, recaller.deadlineSeconds)
 
     def send(self) -> None:
         """
@@ -149,6 +148,6 @@ class Holder:
         self._stopped = True
         if self._sending is not None:
             self._recaller.queues.forget(self._sending)
-        for timer in (self._again, self._deadline):
-            if timer is not None and timer.active():
-                timer.cancel()
+        self._recaller.deadlines.clear(self._late)
+        if self._again is not None and self._again.active():
+            self._again.cancel()

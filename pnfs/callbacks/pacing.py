@@ -95,6 +95,51 @@ class Turns:
             self._timer = None
 
 
+class Deadlines:
+    """
+    Deadlines of one length, with one timer for all: ten thousand that are cancelled
+    would have the reactor sort its timers anew, which takes long.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._due: dict[Callable[[], None], float] = {}
+        self._timer: Optional[IDelayedCall] = None
+
+    def set(self, late: Callable[[], None], seconds: float) -> None:
+        """
+        Call C{late} in so many seconds; but never before another that was set
+        earlier.
+        """
+        self._due[late] = self._clock.seconds() + seconds
+        if self._timer is None:
+            self._timer = self._clock.callLater(seconds, self._expire)
+
+    def clear(self, late: Callable[[], None]) -> None:
+        """
+        Do not call it.
+        """
+        if self._due.pop(late, None) is not None and not self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        due = []
+        for late, at in self._due.items():
+            if at > now:
+                break
+            due.append(late)
+        for late in due:
+            if self._due.pop(late, None) is not None:
+                late()
+        if self._due and self._timer is None:
+            first = next(iter(self._due.values()))
+            self._timer = self._clock.callLater(max(0.0, first - now), self._expire)
+
+
 def _do(work: Callable[[], Any]) -> None:
     """
     Work in the background: a defect in one piece must not keep the others.

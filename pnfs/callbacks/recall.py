@@ -36,7 +36,7 @@ from zope.interface import implementer
 
 from pnfs.backends.errors import BackendError, NoSuchObject
 from pnfs.callbacks.holder import Holder, Send, sendOver
-from pnfs.callbacks.pacing import RecallQueues, Turns
+from pnfs.callbacks.pacing import Deadlines, RecallQueues, Turns
 from pnfs.interfaces import IRecaller
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.ops.unlinked import settleFile
@@ -272,7 +272,7 @@ class LayoutRecaller:
     @ivar deadlineSeconds: how long a client may take to return a layout.
     @ivar active: the L{FileRecall}s under way.
     @ivar queues: what is to be sent; turns: what is to be done when many have to be
-        recalled.
+        recalled; deadlines: when holders lose their layouts.
     @ivar counts: layouts recalled so far by how that ended.
     """
 
@@ -296,6 +296,7 @@ class LayoutRecaller:
         )
         self.queues = RecallQueues(self.clock)
         self.turns = Turns(self.clock)
+        self.deadlines = Deadlines(self.clock)
         self.counts = {"returned": 0, "forgotten": 0, "revoked": 0}
         self._freeing: dict[LayoutState, IDelayedCall] = {}
 

@@ -38,6 +38,9 @@ from pnfs.state.recovery import Grace
 
 _unpackNumber = struct.Struct(">I").unpack
 
+PER_SWEEP = 1024
+"""The most clients that go at a time, when a whole network was cut off."""
+
 _EVICTED = 64
 """How many clients kept by courtesy go at a time to make room for new ones."""
 
@@ -306,6 +309,8 @@ class ClientTable:
         since before the end of the grace period, without having finished its
         reclaims, has no claim on courtesy: it is not recorded any more.
 
+        Of very many that are to go, some go next time.
+
         @return: the confirmed clients that have gone, with all they held.
         """
         limit = now - self.leaseSeconds
@@ -331,6 +336,7 @@ class ClientTable:
                 kept.append(client)
         if len(kept) > self._maxCourtesy:
             gone += nsmallest(len(kept) - self._maxCourtesy, kept, _byRenewal)
+        del gone[PER_SWEEP:]
         try:
             self._remove(gone)
         except Delay:

@@ -10,7 +10,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pnfs.callbacks.pacing import PER_CLIENT, PER_TURN, Recall, RecallQueues, Turns
+from pnfs.callbacks.pacing import (
+    PER_CLIENT,
+    PER_TURN,
+    Deadlines,
+    Recall,
+    RecallQueues,
+    Turns,
+)
 from pnfs.nfs4.status import nfsstat4
 from tests.nfs4.layoutfixture import LayoutFixture
 
@@ -132,6 +139,67 @@ class TurnsTests(SynchronousTestCase):
         self.turns.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(len(self.done), 3)
+
+
+class DeadlinesTests(SynchronousTestCase):
+    """
+    Many deadlines share a timer.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.deadlines = Deadlines(self.clock)
+        self.late: list[int] = []
+        self.calls = [lambda n=n: self.late.append(n) for n in range(3)]  # type: ignore[misc]
+
+    def test_inTime(self) -> None:
+        """
+        Each is called in its time, unless it was cleared before.
+        """
+        for call in self.calls:
+            self.deadlines.set(call, 10)
+            self.clock.advance(1)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.deadlines.clear(self.calls[1])
+        self.clock.advance(6.9)
+        self.assertEqual(self.late, [])
+        self.clock.advance(0.1)
+        self.assertEqual(self.late, [0])
+        self.clock.advance(1.9)
+        self.assertEqual(self.late, [0])
+        self.clock.advance(0.2)
+        self.assertEqual(self.late, [0, 2])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cleared(self) -> None:
+        """
+        If none is left there is no timer.
+        """
+        for call in self.calls:
+            self.deadlines.set(call, 10)
+        for call in self.calls:
+            self.deadlines.clear(call)
+            self.deadlines.clear(call)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_clearOther(self) -> None:
+        """
+        One that is called may clear another that is due, and set itself again.
+        """
+
+        def first() -> None:
+            self.late.append(7)
+            self.deadlines.clear(self.calls[1])
+            self.deadlines.set(first, 5)
+
+        self.deadlines.set(first, 5)
+        self.deadlines.set(self.calls[1], 5)
+        self.clock.advance(5)
+        self.assertEqual(self.late, [7])
+        self.clock.advance(5)
+        self.assertEqual(self.late, [7, 7])
+        self.deadlines.clear(first)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class QueueTests(SynchronousTestCase):

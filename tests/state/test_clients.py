@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+import pnfs.state.clients
 from pnfs.backends.errors import IOFailed
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.state.clients import Client, ClientTable
@@ -190,6 +191,17 @@ class ClientTableTests(ClientTableCase):
         self.assertRaises(Delay, table.confirm, other, 0.0)
         again = table.exchange(b"a", b"2", ROOT, False, 0.0)
         table.confirm(again, 0.0)
+
+    def test_manyExpire(self) -> None:
+        """
+        When very many clients have vanished at once, others do not wait until all
+        are cleared away: some go in each sweep.
+        """
+        self.patch(pnfs.state.clients, "PER_SWEEP", 3)
+        clients = [self.confirmed(b"%d" % number) for number in range(7)]
+        gone = [self.table.expire(91.0) for _ in range(4)]
+        self.assertEqual([len(each) for each in gone], [3, 3, 1, 0])
+        self.assertEqual(self.dropped, clients)
 
     def test_lease(self) -> None:
         """
