@@ -260,7 +260,7 @@ class Site:
             + f'metadata = "{options.metadata}"\n'
             f'layout = "{options.layout}"\n'
             f"mirrors = {options.mirrors}\n"
-            "root_squash = false\n",
+            'squash = "none"\n',
         )
 
     def _local(self) -> str:

@@ -89,7 +89,7 @@ class Folder:
             f'key = "{self.at("key")}"\nlease = {lease}\ngrace = 1\n'
             f'metrics = "127.0.0.1:{self.metrics}"\n'
             f'{servers}[[export]]\npath = "/export"\nroot = "{self.at("tree")}"\n'
-            f"stripe_unit = 65536\nroot_squash = false\n{export}"
+            f'stripe_unit = 65536\nsquash = "none"\n{export}'
         )
 
     def dsText(self, number: int) -> str:

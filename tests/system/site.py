@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from typing import Mapping, Sequence, Union
+from typing import Any, Mapping, Sequence, Union
 
 import attrs
 
@@ -17,15 +18,24 @@ from tests.system.cluster import PNFS, Cluster, environment
 from tests.system.namespace import SERVER, SUBNET, Network
 from tests.system.processes import Process, waitUntil
 
-Value = Union[str, int, bool, Sequence[str]]
+Value = Union[str, int, bool, Sequence[Any], Mapping[str, Any]]
 
 MDS_PORT = 12049
 DS_PORT = 12050
 
 
+def _value(value: Value) -> str:
+    # JSON's strings, numbers and booleans are TOML's too.
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{key} = {_value(item)}" for key, item in value.items())
+        return f"{{ {pairs} }}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value)
+
+
 def _toml(table: Mapping[str, Value]) -> str:
-    # JSON's strings, numbers, booleans and lists of strings are TOML's too.
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
 
 
 @attrs.define
@@ -57,7 +67,7 @@ class Site:
                 self._startDataServer(network, number, key)
                 for number in range(len(self.dataServers))
             ]
-            mds = self._startMetadataServer(network, key)
+            mds = self._startMetadataServer(network)
             for process, port in [(mds, MDS_PORT)] + [
                 (process, DS_PORT + number) for number, process in enumerate(servers)
             ]:
@@ -115,12 +125,32 @@ class Site:
             text += _toml({"data": data})
         return self._launch(network, "pnfs-ds", f"ds{number}", text)
 
-    def _startMetadataServer(self, network: Network, key: str) -> Process:
+    def reload(self, export: Mapping[str, Value]) -> None:
+        """
+        Have the export be otherwise while everything runs; it counts when this
+        returns.
+        """
+        self.export = export
+        with open(self._path("mds.toml"), "w") as file:
+            file.write(self._metadataServer())
+        mds = self._processes[-1]
+
+        def reloads() -> int:
+            return sum("has been read again" in line for line in mds.lines)
+
+        before = reloads()
+        mds.signal(signal.SIGHUP)
+        waitUntil(lambda: reloads() > before, 30, f"a reload\n{mds.report()}")
+
+    def _startMetadataServer(self, network: Network) -> Process:
+        return self._launch(network, "pnfs-mds", "mds", self._metadataServer())
+
+    def _metadataServer(self) -> str:
         text = _toml(
             {
                 "listen": [f"{SERVER}:{MDS_PORT}"],
                 "state": self._folder("mds-state"),
-                "key": key,
+                "key": self._path("key"),
                 "lease": 30,
                 "metrics": "127.0.0.1:9049",
             }
@@ -131,9 +161,9 @@ class Site:
             text += "\n[[data_server]]\n" + _toml(told)
         tree: dict[str, Value] = {"path": "/export", "root": self._folder("meta")}
         text += "\n[[export]]\n" + _toml(
-            {**tree, "root_squash": False, **self.export},
+            {**tree, "squash": "none", **self.export},
         )
-        return self._launch(network, "pnfs-mds", "mds", text)
+        return text
 
     def _launch(
         self, network: Network, service: str, name: str, configuration: str
