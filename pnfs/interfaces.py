@@ -529,6 +529,11 @@ class IFileData(Interface):
         @raise NoSpace: no data server can take it.
         """
 
+    def roomFor(placement: Placement) -> bool:
+        """
+        As far as is known, do all data servers of a file have any room left?
+        """
+
     async def refresh(export: Any, inode: Inode) -> None:
         """
         Ask the data servers for size and times, store them with the inode, and

@@ -107,6 +107,12 @@ class DataFiles(SparseFiles):
 
     # -- size and times ------------------------------------------------------------
 
+    def roomFor(self, placement: Placement) -> bool:
+        """
+        See L{IFileData.roomFor}.
+        """
+        return self._servers.roomFor(placement)
+
     async def refresh(self, export: Any, inode: Inode) -> None:
         """
         See L{IFileData.refresh}.

@@ -35,6 +35,9 @@ RESERVE_SHARE = 0.05
 RESERVE_BYTES = 1 << 30
 """Where less than either is free, no new files go, as long as others have room."""
 
+FULL_BYTES = 1 << 20
+"""Where less is left a write may fail at any time: those go through us."""
+
 _log = Logger()
 
 
@@ -107,6 +110,7 @@ class DataServers:
         clock: IReactorTime,
     ) -> None:
         self.reserve: Optional[int] = None
+        self._full: set[bytes] = set()
         self._clock = clock
         self._file = os.path.join(stateFolder, "data-servers.json")
         saved = self._load()
@@ -232,6 +236,12 @@ class DataServers:
         """
         return self.byUUID(uuid).roomy(self.reserve)
 
+    def roomFor(self, placement: Placement) -> bool:
+        """
+        Has every data server of a file some room left, as far as is known?
+        """
+        return not self._full or self._full.isdisjoint(placement.dataServers)
+
     def down(self, uuid: bytes, reason: Exception) -> None:
         """
         One did not answer: it is out until a probe succeeds.
@@ -319,6 +329,10 @@ class DataServers:
             self._silent(member, error)
             return
         member.space = space
+        if space.spaceAvailable < FULL_BYTES:
+            self._full.add(member.uuid)
+        else:
+            self._full.discard(member.uuid)
         if not member.up and not self._stopped:
             member.up = True
             member.problem = ""

@@ -23,6 +23,7 @@ from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.exporting import Exporting
 from pnfs.mds.reload import Reloading
+from pnfs.mds.room import noteFull
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
@@ -201,6 +202,7 @@ class MetadataServerService(NFSService):
             latency=Latency(),
         )
         self.context = server
+        layouts.listeners.append(noteFull(clock))
         server.channels = BackChannels(clock, server.sessions)
         server.waiting.onTurn = LockNotifier(server).turn
         server.offloads = OffloadReporter(server)

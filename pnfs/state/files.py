@@ -34,6 +34,8 @@ class FileState:
         with a layout that nobody remembers.
     @ivar unlinked: its last name is gone and the backend keeps it for us.
     @ivar placement: what to delete when the last state goes, once unlinked.
+    @ivar fullUntil: a client has found no room at a data server: until then no layout
+        to write is given.
     """
 
     fh: bytes
@@ -51,6 +53,7 @@ class FileState:
     placement: Any = None
     delegations: Any = None
     writer: Any = None
+    fullUntil: float = 0.0
 
     @property
     def idle(self) -> bool:

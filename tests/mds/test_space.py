@@ -5,11 +5,16 @@ that are full.
 
 from __future__ import annotations
 
+import struct
+
 from pnfs.nfs4 import requests
 from pnfs.nfs4.status import nfsstat4
+from tests.layouts import linux
 from tests.mds.test_service import ROOT, Mounted
 from tests.mds.world import SiteCase
 
+FLEX = 4
+UNAVAILABLE = nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE
 AVAILABLE, FREE, TOTAL = 42, 43, 44
 """The attributes C{space_avail}, C{space_free} and C{space_total}."""
 
@@ -70,6 +75,83 @@ class StripedSpaceTests(SiteCase):
         for backend in self.backends:
             backend.capacity = 1 << 30
         self.assertEqual(self.mount.write(fh, stateid, 64 << 20, b"more"), 4)
+
+
+class FullTests(SiteCase):
+    """
+    What becomes of layouts when data servers are full.
+    """
+
+    layout = "flexfiles"
+    mirrors = 2
+
+    def setUp(self) -> None:
+        """
+        Mount, and have a layout of a file.
+        """
+        super().setUp()
+        self.mount = Mounted(self, self.client(minor=2))
+        self.now(self.mount.client.connect())
+        self.fh, self.stateid = self.mount.create(b"file")
+        self.held, body = self.mount.layout(self.fh, self.stateid, FLEX)
+        self.deviceid = linux.flexLayout(body)[0][0]
+
+    def run_(self, *ops: bytes) -> int:
+        """
+        How a COMPOUND with the file ends.
+        """
+        return self.mount.run(requests.putfh(self.fh), *ops).status
+
+    def layout_(self, iomode: int = 2) -> int:
+        """
+        How LAYOUTGET ends.
+        """
+        return self.run_(requests.layoutget(FLEX, iomode, self.stateid))
+
+    def test_reported(self) -> None:
+        """
+        A client that has found no room and tries again is sent to the metadata
+        server instead of round in circles: for this file, for a while, whatever it
+        was that told of it, and nobody else is concerned.
+        """
+        for status in (nfsstat4.NFS4ERR_NOSPC, nfsstat4.NFS4ERR_DQUOT):
+            error = struct.pack(">16sII", self.deviceid, status, 38)
+            whole = struct.pack(">QQ", 0, (1 << 64) - 1) + self.held
+            self.assertEqual(
+                self.run_(struct.pack(">I", 64) + whole + struct.pack(">I", 1) + error),
+                0,
+            )
+            self.assertEqual(self.layout_(), UNAVAILABLE)
+            self.assertEqual(self.layout_(1), 0)
+            other, stateid = self.mount.create(b"other%d" % status)
+            self.mount.layout(other, stateid, FLEX)
+            self.clock.pump([1.0] * 31)
+            self.assertEqual(self.layout_(), 0)
+
+    def test_otherErrors(self) -> None:
+        """
+        Other errors leave the client its layouts.
+        """
+        error = struct.pack(">16sII", self.deviceid, nfsstat4.NFS4ERR_IO, 38)
+        whole = struct.pack(">QQ", 0, (1 << 64) - 1) + self.held
+        op = struct.pack(">I", 64) + whole + struct.pack(">I", 1) + error
+        self.assertEqual(self.run_(op), 0)
+        self.assertEqual(self.layout_(), 0)
+
+    def test_heard(self) -> None:
+        """
+        Clients of NFSv3 data servers report nothing: what these say themselves
+        counts, too, as long as they say it.
+        """
+        for backend in self.backends:
+            backend.capacity = 0
+        self.clock.pump([1.0] * 5)
+        self.assertEqual(self.layout_(), UNAVAILABLE)
+        self.assertEqual(self.layout_(1), 0)
+        for backend in self.backends:
+            backend.capacity = 1 << 30
+        self.clock.pump([1.0] * 5)
+        self.assertEqual(self.layout_(), 0)
 
 
 class MirroredSpaceTests(StripedSpaceTests):

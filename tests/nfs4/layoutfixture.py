@@ -58,6 +58,7 @@ class MemoryFileData:
     @ivar sizes: what the data servers would say, by inode handle.
     @ivar calls: what was asked for, in order.
     @ivar minted: the squash of each handle.
+    @ivar full: no data server has any room left.
     @ivar failure: raised instead of an answer.
     @ivar pause: if set, everything waits for it.
     """
@@ -66,6 +67,7 @@ class MemoryFileData:
         self.sizes: dict[bytes, int] = {}
         self.calls: list[str] = []
         self.minted: list[Any] = []
+        self.full = False
         self.failure: Optional[Exception] = None
         self.pause: Optional[Deferred[None]] = None
         self.placing = PlaceRequest(65536, 0, 1, b"ab12", 0)
@@ -85,6 +87,12 @@ class MemoryFileData:
         self.calls.append("mint")
         self.minted.append(squash)
         return self._capabilities.mint(iomode, placement.epoch, placement.name, squash)
+
+    def roomFor(self, placement: Placement) -> bool:
+        """
+        See L{pnfs.interfaces.IFileData.roomFor}.
+        """
+        return not self.full
 
     async def ensure(self, export: Any, inode: Any) -> Placement:
         """

@@ -142,6 +142,8 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
     if file is None:
         raise BadStateid()
     state = _requireState(ctx, file, ctx.resolveStateid(stateid), iomode)
+    if iomode == _RW and file.fullUntil > ctx.now:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     if export.readOnly and (iomode == _RW or not inode.hasPlacement):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     recovery = ctx.server.recovery
@@ -202,6 +204,8 @@ async def _grant(
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTTRYLATER, _NO_SIGNAL) from None
     except BackendError:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
+    if iomode == _RW and not server.data.roomFor(placement):
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     # Meanwhile the file may have been closed, or a recall have begun.
     if (
         inode.state is not file

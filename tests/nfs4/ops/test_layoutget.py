@@ -307,6 +307,22 @@ class LayoutGetTests(SynchronousTestCase):
         fh = linux.filesLayout(self.layoutOf(rest)[3], 2, 2)[2]
         self.assertEqual(CapabilityCodec(b"k" * 32).decode(fh).squash, Squash())
 
+    def test_full(self) -> None:
+        """
+        A file whose data servers are full is written through the metadata server,
+        which is the only one that the application hears of it from; reading goes
+        on through layouts.
+        """
+        self.fixture.data.full = True
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+        self.assertEqual(self.get(iomode=1)[0], OK)
+        self.fixture.data.full = False
+        self.fixture.state.fullUntil = self.fixture.clock.seconds() + 5
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+        self.assertEqual(self.get(iomode=1)[0], OK)
+        self.fixture.clock.advance(6)
+        self.assertEqual(self.get()[0], OK)
+
     def test_noRoom(self) -> None:
         """
         Where a handle would become too long, clients use the metadata server.
