@@ -191,9 +191,8 @@ def _reclaim(ctx: CompoundContext, args: OpenArgs) -> None:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
     file = _stateOf(ctx, inode)
     if denied(file, args.access, args.deny):
-        if not sharesGiveWay(ctx, file, args.access, args.deny):
-            raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT)
-        file = _stateOf(ctx, inode)
+        # Nothing is taken for it from others, silent or not.
+        raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT)
     delegation = reclaimDelegation(ctx, inode, file, args.reclaims)
     _answer(ctx, args, inode, file, (0, 0, 0), encodeBitmap(0) + delegation)
     if args.access & WRITE:
