@@ -493,6 +493,19 @@ class IDataServerBackend(Interface):
         @raise PartnerFailed: the data server that has it does not give it.
         """
 
+    async def clone(
+        name: bytes, offset: int, source: bytes, sourceOffset: int, count: int
+    ) -> None:
+        """
+        As L{copy}, all of it, by sharing the bytes of an object here: takes no time
+        and no space. Offsets are multiples of C{cloneBlock} (L{statfs}), and so is
+        C{count} unless the source has no byte behind the range. Durable when it
+        returns.
+
+        @raise InvalidArgument: the ranges overlap in one object, or are not aligned.
+        @raise Unsupported: the storage cannot.
+        """
+
     async def list(after: bytes, limit: int) -> Sequence[bytes]:
         """
         Up to C{limit} object names greater than C{after}, in order.
@@ -610,6 +623,22 @@ class IFileData(Interface):
         Make a range of a file equal to one of another file, which ends before that
         file does. The data servers do it among themselves. It may end early, at a
         place from which on the caller goes on; verifier and size as for L{write}.
+        """
+
+    async def clone(
+        export: Any,
+        inode: Inode,
+        offset: int,
+        sourceExport: Any,
+        source: Inode,
+        sourceOffset: int,
+        count: int,
+    ) -> None:
+        """
+        As L{IDataServerBackend.clone}, on all data servers of the file.
+
+        @raise CrossDevice: the bytes are on other data servers than they are to be
+            on, or in another order.
         """
 
     async def applyOwner(export: Any, inode: Inode) -> None:

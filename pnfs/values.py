@@ -286,6 +286,9 @@ class DirectoryEntry:
 class FSStatistics:
     """
     Space of a file system, in bytes and in inodes.
+
+    @ivar cloneBlock: files can share ranges of their bytes that begin and end at
+        multiples of this; 0: they cannot.
     """
 
     spaceTotal: int
@@ -294,6 +297,7 @@ class FSStatistics:
     filesTotal: int
     filesFree: int
     filesAvailable: int
+    cloneBlock: int = 0
 
 
 # -- placement and layouts ---------------------------------------------------

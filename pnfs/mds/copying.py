@@ -20,7 +20,12 @@ from twisted.internet.defer import DeferredSemaphore
 
 from pnfs.backends.ds.carrying import carry
 from pnfs.backends.ds.remote import gatherOutcomes
-from pnfs.backends.errors import BackendError, PartnerFailed, Unsupported
+from pnfs.backends.errors import (
+    BackendError,
+    CrossDevice,
+    PartnerFailed,
+    Unsupported,
+)
 from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import pairs
 from pnfs.mds.dataservers import DataServers
@@ -193,6 +198,30 @@ class Copying:
                 config = self._servers.byUUID(uuid).config
                 addresses = tuple(dict.fromkeys((*config.advertise, config.address)))
                 yield CopySource(source.name, uuid, addresses, handle)
+
+    async def clone(
+        self,
+        placement: Placement,
+        offset: int,
+        source: Placement,
+        sourceOffset: int,
+        count: int,
+    ) -> None:
+        """
+        Have each data server share what it has of a range.
+
+        @raise CrossDevice: the bytes are not where they are to be.
+        @raise Unreachable: a data server does not answer; if that was known before,
+            nothing has been done.
+        """
+        if not alike(placement, offset, source, sourceOffset):
+            raise CrossDevice("the stripes of the files do not lie alike")
+        await self._servers.onAll(
+            placement,
+            lambda ds: ds.clone(
+                placement.name, offset, source.name, sourceOffset, count
+            ),
+        )
 
 
 def _runs(

@@ -154,7 +154,7 @@ class DataFiles(SparseFiles):
             placement = await export.backend.loadPlacement(inode)
             if placement is None:
                 return
-            found = await self._askAll(placement)
+            found = await self._servers.askAll(placement)
             size = max(inode.size, max(a.size for a in found.values()))
             short = [uuid for uuid, a in found.items() if a.size < size]
             await gather(
@@ -177,31 +177,6 @@ class DataFiles(SparseFiles):
                 self._ragged.discard(key)
         finally:
             self._turns.give(key)
-
-    async def _askAll(self, placement: Placement) -> dict[bytes, Any]:
-        """
-        Attributes of the data files, of one mirror at least of each column.
-        """
-        uuids = placement.dataServers
-        outcomes = await gatherOutcomes(
-            [
-                self._servers.onFile(uuid, lambda ds: ds.getattr(placement.name))
-                for uuid in uuids
-            ]
-        )
-        found = {}
-        failures = {}
-        for uuid, outcome in zip(uuids, outcomes):
-            if isinstance(outcome, BackendError):
-                failures[uuid] = outcome
-            elif isinstance(outcome, Exception):
-                raise outcome
-            else:
-                found[uuid] = outcome
-        for column in placement.columns:
-            if not any(uuid in found for uuid in column):
-                raise failures[column[0]]
-        return found
 
     async def truncate(self, export: Any, inode: Inode, size: int) -> None:
         """
@@ -449,6 +424,30 @@ class DataFiles(SparseFiles):
             self._turns.unshare(key)
         verifier = self._combined(placement, found.told)
         return WriteResult(found.done, found.committed, verifier)
+
+    async def clone(
+        self,
+        export: Any,
+        inode: Inode,
+        offset: int,
+        sourceExport: Any,
+        source: Inode,
+        sourceOffset: int,
+        count: int,
+    ) -> None:
+        """
+        See L{IFileData.clone}. Nobody writes through the metadata server meanwhile.
+        """
+        origin = await self._placing.place(sourceExport, source)
+        placement = await self._placing.place(export, inode, origin)
+        key = (export.id, inode.handle)
+        await self._turns.take(key)
+        try:
+            await self._copying.clone(placement, offset, origin, sourceOffset, count)
+            await self._grown(export, inode, placement, offset, count)
+        finally:
+            self._turns.give(key)
+        await self.refresh(export, inode)
 
     async def _hearVerifiers(self, placement: Placement) -> None:
         """

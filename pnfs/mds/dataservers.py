@@ -303,6 +303,31 @@ class DataServers:
                 raise Unreachable(f"data server {member.config.name} does not answer")
         await gather([self.onFile(uuid, call) for uuid in placement.dataServers])
 
+    async def askAll(self, placement: Placement) -> dict[bytes, Any]:
+        """
+        Attributes of a file's data files by data server, of one mirror at least of
+        each column.
+
+        @raise BackendError: no mirror of a column gives them.
+        """
+        uuids = placement.dataServers
+        outcomes = await gatherOutcomes(
+            [self.onFile(uuid, lambda ds: ds.getattr(placement.name)) for uuid in uuids]
+        )
+        found = {}
+        failures = {}
+        for uuid, outcome in zip(uuids, outcomes):
+            if isinstance(outcome, BackendError):
+                failures[uuid] = outcome
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                found[uuid] = outcome
+        for column in placement.columns:
+            if not any(uuid in found for uuid in column):
+                raise failures[column[0]]
+        return found
+
     # -- probes ------------------------------------------------------------------
 
     def _probe(self, member: Member) -> None:

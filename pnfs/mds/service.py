@@ -223,9 +223,7 @@ class MetadataServerService(NFSService):
             stateDropper(server),
             server.sessions.dropClient,
         ]
-        servers.onUp = lambda member: devices.setServers(
-            [m.describe() for m in servers.members if m.uuid]
-        )
+        servers.onUp = lambda member: self._memberUp()
         devices.setServers([m.describe() for m in servers.members if m.uuid])
         servers.start()
         for export in exports:
@@ -249,6 +247,17 @@ class MetadataServerService(NFSService):
         See L{NFSService.apply}.
         """
         await self._reloader.apply(config)
+
+    def _memberUp(self) -> None:
+        """
+        A data server has begun to answer: clients may be told of it, and what it can
+        do.
+        """
+        server = self.context
+        server.devices.setServers(
+            [m.describe() for m in self._servers.members if m.uuid]
+        )
+        server.exports.forgetPlans()
 
     def _adjust(self, old: MDSConfig, new: MDSConfig) -> None:
         """
@@ -323,7 +332,10 @@ class MetadataServerService(NFSService):
         total = sum(space.spaceTotal for space in found) // export.mirrors
         free = sum(space.spaceFree for space in found) // export.mirrors
         available = sum(space.spaceAvailable for space in found) // export.mirrors
-        return FSStatistics(total, free, available, 0, 0, 0)
+        blocks = [space.cloneBlock for space in found]
+        return FSStatistics(
+            total, free, available, 0, 0, 0, max(blocks) if all(blocks) else 0
+        )
 
     async def finish(self) -> None:
         """

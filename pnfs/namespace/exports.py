@@ -185,6 +185,15 @@ class Export:
         return view
 
     @property
+    def cloneBlock(self) -> int:
+        """
+        Alignment of ranges that files here may share; 0: they cannot, or that is not
+        known yet.
+        """
+        space = None if self.space is None else self.space()
+        return 0 if space is None else space.cloneBlock
+
+    @property
     def squash(self) -> Squash:
         """
         Whom callers are taken for.

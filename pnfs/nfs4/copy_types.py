@@ -56,6 +56,21 @@ class COPY4args:
 
 
 @attrs.define
+class CLONE4args:
+    """
+    RFC 7862, section 15.13.1.
+
+    @ivar cl_count: 0 means to the end of the source.
+    """
+
+    cl_src_stateid: stateid4
+    cl_dst_stateid: stateid4
+    cl_src_offset: offset4
+    cl_dst_offset: offset4
+    cl_count: length4
+
+
+@attrs.define
 class write_response4:
     """
     @ivar wr_callback_id: the copy's stateid if it goes on, else nothing.

@@ -73,6 +73,7 @@ FATTR4_LAYOUT_BLKSIZE = 65
 FATTR4_LAYOUT_ALIGNMENT = 66
 FATTR4_SUPPATTR_EXCLCREAT = 75
 FATTR4_FS_CHARSET_CAP = 76
+FATTR4_CLONE_BLKSIZE = 77
 FATTR4_SPACE_FREED = 78
 FATTR4_CHANGE_ATTR_TYPE = 79
 FATTR4_MODE_UMASK = 81
@@ -240,7 +241,7 @@ _NO = _u32(0)
 
 ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
     FATTR4_SUPPORTED_ATTRS: Constant(
-        lambda server, export, minor: encodeBitmap(supported(minor))
+        lambda server, export, minor: encodeBitmap(supported(minor, export))
     ),
     FATTR4_TYPE: Field("I", ("i.ftype",)),
     FATTR4_FH_EXPIRE_TYPE: _u32(FH4_PERSISTENT),
@@ -301,6 +302,9 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
         lambda server, export, minor: encodeBitmap(SETTABLE & supported(minor))
     ),
     FATTR4_FS_CHARSET_CAP: _u32(FSCHARSET_CAP4_ALLOWS_ONLY_UTF8),
+    FATTR4_CLONE_BLKSIZE: Constant(
+        lambda server, export, minor: struct.pack(">I", export.cloneBlock)
+    ),
     # What removing the file would give back (RFC 7862, section 12.2.2).
     FATTR4_SPACE_FREED: Field("Q", ("i.used",)),
     FATTR4_CHANGE_ATTR_TYPE: _u32(NFS4_CHANGE_TYPE_IS_MONOTONIC_INCR),
@@ -310,9 +314,11 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
     FATTR4_OPEN_ARGUMENTS: Constant(_openArguments),
 }
 
+_CLONE = bits((FATTR4_CLONE_BLKSIZE,))
 _MINOR_2 = (
     bits(
         (
+            FATTR4_CLONE_BLKSIZE,
             FATTR4_SPACE_FREED,
             FATTR4_CHANGE_ATTR_TYPE,
             FATTR4_MODE_UMASK,
@@ -326,8 +332,14 @@ _SUPPORTED_2 = bits(ATTRIBUTES) | WRITE_ONLY
 _SUPPORTED_1 = _SUPPORTED_2 & ~_MINOR_2
 
 
-def supported(minor: int) -> int:
+def supported(minor: int, export: Any = None) -> int:
     """
     The bitmap of C{supported_attrs} in a minor version.
+
+    @param export: where files may be able to share bytes: else that is not so.
     """
-    return _SUPPORTED_2 if minor >= 2 else _SUPPORTED_1
+    if minor < 2:
+        return _SUPPORTED_1
+    if export is None or not export.cloneBlock:
+        return _SUPPORTED_2 & ~_CLONE
+    return _SUPPORTED_2

@@ -162,7 +162,7 @@ def compilePlan(
     @param head: bytes to stand before the C{fattr4}.
     @raise NFSError: INVAL, there is a write-only attribute in it.
     """
-    bitmap &= supported(minor)
+    bitmap &= supported(minor, export)
     if bitmap & WRITE_ONLY:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
     names: dict[str, Any] = {

@@ -17,6 +17,7 @@ from pnfs.nfs4.ops.access import access
 from pnfs.nfs4.ops.allocate import allocate
 from pnfs.nfs4.ops.backchannel_ctl import backchannel_ctl
 from pnfs.nfs4.ops.bind_conn_to_session import bind_conn_to_session
+from pnfs.nfs4.ops.clone import clone
 from pnfs.nfs4.ops.close import close
 from pnfs.nfs4.ops.commit import commit
 from pnfs.nfs4.ops.copy import copy
@@ -92,6 +93,7 @@ MDS_OPERATIONS: Sequence[Operation] = (
     *SESSION_OPERATIONS,
     access,
     allocate,
+    clone,
     close,
     commit,
     copy,
@@ -158,6 +160,7 @@ DS_OPERATIONS: Sequence[Operation] = (
     control.remove,
     control.setattr_,
     control.setxattr,
+    dscopy.clone,
     dscopy.copy,
     dscopy.savefh,
     io.commit,

@@ -290,6 +290,20 @@ def copy(
     )
 
 
+def clone(
+    sourceOffset: int,
+    offset: int,
+    count: int,
+    stateids: tuple[bytes, bytes] = (ANONYMOUS_STATEID, ANONYMOUS_STATEID),
+) -> bytes:
+    """
+    CLONE from the saved filehandle to the current one.
+
+    @param stateids: of source and destination.
+    """
+    return struct.pack(">I16s16sQQQ", 71, *stateids, sourceOffset, offset, count)
+
+
 def layoutget(
     layoutType: int, iomode: int, stateid: bytes, maxcount: int = 65536
 ) -> bytes:

@@ -280,5 +280,6 @@ ATTRIBUTES = {
     52: Results.time,
     53: Results.time,
     62: _numbers,
+    77: Results.uint32,
 }
 """Attribute number to a function that reads its value."""

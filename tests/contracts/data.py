@@ -16,6 +16,7 @@ from pnfs.backends.errors import (
     InvalidArgument,
     NoSuchObject,
     TooBig,
+    Unsupported,
 )
 from pnfs.interfaces import IDataServerBackend
 from pnfs.values import (
@@ -349,6 +350,81 @@ class DataServerBackendContract(_Base):
             self.fails(
                 self.backend.copy(name, 0, CopySource(source), 0, 3), NoSuchObject
             )
+
+    def clone(self, offset: int, sourceOffset: int, count: int) -> None:
+        """
+        Clone from the source.
+        """
+        self.run_(self.backend.clone(NAME, offset, SOURCE, sourceOffset, count))
+
+    def test_clone(self) -> None:
+        """
+        Storage that says it can share bytes between files does so: the range is as
+        that of the source, zeros where that has holes (#410) or has ended, and what
+        is around it stays. Other storage refuses, and changes nothing.
+        """
+        block = self.run_(self.backend.statfs()).cloneBlock
+        self.source(0, b"s" * (2 * KIB * KIB))
+        self.run_(self.backend.write(SOURCE, 3 * KIB * KIB, memoryview(b"end"), 0))
+        old = b"x" * (5 * KIB * KIB)
+        self.put(0, old)
+        if not block:
+            self.fails(self.backend.clone(NAME, 0, SOURCE, 0, 1 << 20), Unsupported)
+            self.assertTrue(self.get(0, 8 << 20) == (old, True))
+            return
+        self.assertEqual((1 << 20) % block, 0)
+        self.clone(1 << 20, 1 << 20, (2 << 20) + 3)
+        expected = (
+            old[: 1 << 20]
+            + b"s" * (1 << 20)
+            + bytes(1 << 20)
+            + b"end"
+            + old[(3 << 20) + 3 :]
+        )
+        self.assertTrue(self.get(0, 8 << 20) == (expected, True))
+        self.clone(4 << 20, 3 << 20, 3 << 20)
+        expected = expected[: 4 << 20] + b"end" + bytes((3 << 20) - 3)
+        self.assertTrue(self.get(0, 8 << 20) == (expected, True))
+
+    def test_cloneIsolated(self) -> None:
+        """
+        A write to the source does not show in the clone, nor the other way round.
+        """
+        if not self.run_(self.backend.statfs()).cloneBlock:
+            return
+        self.source(0, b"s" * (256 * KIB))
+        self.clone(0, 0, 256 * KIB)
+        self.run_(self.backend.write(SOURCE, 0, memoryview(b"new"), 0))
+        self.put(100, b"own")
+        self.assertEqual(self.get(0, 105)[0], b"s" * 100 + b"owns" + b"s")
+        found = self.run_(self.backend.read(SOURCE, 0, 105))
+        self.assertEqual(readBytes(found), b"new" + b"s" * 102)
+
+    def test_cloneAlignment(self) -> None:
+        """
+        Ranges that are not aligned, and do not end with the source, are refused, as
+        are those that overlap in one object.
+        """
+        block = self.run_(self.backend.statfs()).cloneBlock
+        if not block:
+            return
+        self.source(0, b"s" * (256 * KIB))
+        for offset, sourceOffset, count in ((1, 0, block), (0, 1, block), (0, 0, 5)):
+            self.fails(
+                self.backend.clone(NAME, offset, SOURCE, sourceOffset, count),
+                InvalidArgument,
+            )
+        self.fails(
+            self.backend.clone(SOURCE, block, SOURCE, 0, 2 * block), InvalidArgument
+        )
+        self.assertEqual(self.get(0, 10), (b"", True))
+
+    def test_cloneMissing(self) -> None:
+        """
+        Source and destination must both be there.
+        """
+        for name, source in ((NAME, SOURCE), (SOURCE, NAME)):
+            self.fails(self.backend.clone(name, 0, source, 0, 1 << 20), NoSuchObject)
 
     # -- attributes ------------------------------------------------------------------
 

@@ -9,13 +9,14 @@ from typing import Any, Optional
 import attrs
 from twisted.internet.defer import Deferred
 
+from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.config import MDSConfig
 from pnfs.mds.copying import alike
 from pnfs.nfs4 import requests
 from pnfs.nfs4.client import SessionClient
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import nfsstat4
-from pnfs.values import Placement
+from pnfs.values import FSStatistics, Placement
 from tests.mds.faulty import pattern
 from tests.mds.test_service import Mounted
 from tests.mds.world import SiteCase
@@ -408,6 +409,145 @@ class AlikeTests(SiteCase):
         self.assertFalse(alike(at(0, (a,)), 0, two, 0))
         self.assertTrue(alike(at(0, (a,)), 3, at(0, (a, b)), 1))
         self.assertFalse(alike(at(0, (a, b)), 0, at(0, (a,)), 0))
+
+
+class CloneCase(CopyCase):
+    """
+    CLONE.
+    """
+
+    def clone(
+        self,
+        fh: bytes,
+        stateid: bytes,
+        sourceOffset: int = 0,
+        offset: int = 0,
+        count: int = 0,
+    ) -> Any:
+        """
+        CLONE from C{a}. @return: a coroutine.
+        """
+
+        async def run() -> None:
+            results: Results = await self.client_.compound(
+                [
+                    requests.putfh(self.source),
+                    requests.SAVEFH,
+                    requests.putfh(fh),
+                    requests.clone(
+                        sourceOffset, offset, count, (self.sourceStateid, stateid)
+                    ),
+                ],
+                4,
+            )
+            for number in (22, 32, 22, 71):
+                results.operation(number)
+
+        return run()
+
+
+class CloneTests(CloneCase):
+    """
+    With data servers that can.
+    """
+
+    def test_clone(self) -> None:
+        """
+        A new file shares all bytes of the source, stripe by stripe.
+        """
+        fh, stateid = self.create(b"b")
+        self.now(self.clone(fh, stateid))
+        self.assertTrue(self.get(fh, stateid) == self.data)
+        self.assertEqual(self.done(71), [1, 1, 1])
+        self.assertEqual(self.mounted.attributes(fh, 4)[4], len(self.data))
+
+    def test_range(self) -> None:
+        """
+        A range goes into a larger file and leaves the rest of it alone.
+        """
+        fh, stateid = self.create(b"b")
+        self.now(self.clone(fh, stateid, 0, 0, UNIT))
+        old = b"x" * (9 * UNIT)
+        self.put(fh, stateid, 0, old)
+        self.now(self.clone(fh, stateid, UNIT, 4 * UNIT, 2 * UNIT))
+        expected = old[: 4 * UNIT] + self.data[UNIT : 3 * UNIT] + old[: 3 * UNIT]
+        self.assertTrue(self.get(fh, stateid) == expected)
+
+    def test_otherPlaces(self) -> None:
+        """
+        What would have to go from one data server to another cannot be shared: XDEV,
+        so that the client copies.
+        """
+        fh, stateid = self.create(b"b")
+        other, otherStateid = self.create(b"b", b"other")
+        for coroutine in (
+            self.clone(fh, stateid, 0, UNIT),
+            self.clone(other, otherStateid),
+        ):
+            error = self.fails(coroutine, OperationFailed)
+            self.assertEqual(error.status, nfsstat4.NFS4ERR_XDEV)
+
+    def test_attribute(self) -> None:
+        """
+        C{clone_blksize} is there only where every data server can share bytes.
+        """
+        self.assertEqual(self.mounted.attributes(self.source, 77), {77: 4096})
+        supported = self.mounted.attributes(self.source, 0)[0]
+        self.assertTrue(supported >> 77 & 1)
+
+    def test_down(self) -> None:
+        """
+        With a data server down the client is to come again, and nothing is done.
+        """
+        fh, stateid = self.create(b"b")
+        self.now(self.clone(fh, stateid, 0, 0, UNIT))
+        before = self.ds[0].context.done[71]
+        self.killDataServer(1)
+        self.later(
+            self.mds.context.data._servers.onFile(
+                self.backends[1].uuid, lambda ds: ds.getattr(b"00")
+            ),
+            20,
+        )
+        failure = self.later(self.clone(fh, stateid))
+        self.assertEqual(failure.value.status, nfsstat4.NFS4ERR_DELAY)
+        self.assertEqual(self.ds[0].context.done[71], before)
+
+
+class NoCloneTests(CloneCase):
+    """
+    One data server of three cannot share bytes.
+    """
+
+    def setUp(self) -> None:
+        """
+        It says so.
+        """
+        inner = MemoryDataServerBackend.statfs
+
+        async def statfs(backend: MemoryDataServerBackend) -> FSStatistics:
+            found = await inner(backend)
+            block = 0 if backend.uuid[0] == 2 else found.cloneBlock
+            return attrs.evolve(found, cloneBlock=block)
+
+        self.patch(MemoryDataServerBackend, "statfs", statfs)
+        super().setUp()
+
+    def test_clone(self) -> None:
+        """
+        Then nothing can be shared.
+        """
+        fh, stateid = self.create(b"b")
+        error = self.fails(self.clone(fh, stateid), OperationFailed)
+        self.assertEqual(error.status, nfsstat4.NFS4ERR_NOTSUPP)
+
+    def test_attribute(self) -> None:
+        """
+        And there is no such attribute.
+        """
+        self.assertEqual(self.mounted.attributes(self.source, 77), {})
+        supported = self.mounted.attributes(self.source, 0)[0]
+        self.assertFalse(supported >> 77 & 1)
 
 
 class EndTests(CopyCase):

@@ -12,16 +12,15 @@ from typing import Any, Optional, Sequence
 from zope.interface import implementer
 
 from pnfs.backends import errors
+from pnfs.backends.ds.controlled_copies import ControlledCopies
 from pnfs.backends.ds.remote import translating
 from pnfs.interfaces import IDataServerBackend
 from pnfs.namespace.filehandles import CONTROL
 from pnfs.nfs4 import requests
-from pnfs.nfs4.copy_types import NL4_NAME, networkLocation
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import nfsstat4
 from pnfs.values import (
     NOW,
-    CopySource,
     FSStatistics,
     ObjectAttributes,
     ReadResult,
@@ -33,7 +32,7 @@ from pnfs.values import (
 from pnfs.xdr.codec import PAD
 
 _ATTRIBUTES = sum(1 << bit for bit in (3, 4, 33, 36, 37, 45, 47, 52, 53))
-_SPACE = sum(1 << bit for bit in (42, 43, 44))
+_SPACE = sum(1 << bit for bit in (42, 43, 44, 77))
 _EPOCH_XATTR = b"pnfs.epoch"
 _EXTEND_XATTR = b"pnfs.extend"
 _LARGEST = (1 << 63) - 1
@@ -50,7 +49,7 @@ _NAME = re.compile(rb"(?:[0-9a-f]{2}){1,40}")
 
 
 @implementer(IDataServerBackend)
-class ControlledDataServerBackend:
+class ControlledDataServerBackend(ControlledCopies):
     """
     Objects of a remote data server that takes our control handles.
 
@@ -405,46 +404,6 @@ class ControlledDataServerBackend:
         return results.bitmap()
 
     @translating
-    async def copy(
-        self,
-        name: bytes,
-        offset: int,
-        source: CopySource,
-        sourceOffset: int,
-        count: int,
-    ) -> WriteResult:
-        """
-        COPY; from another data server if the source is there.
-        """
-        handle = self._object(name)
-        if not source.uuid or source.uuid == self.uuid:
-            origin, servers = self._object(source.name), []
-        else:
-            origin = requests.putfh(source.handle)
-            servers = [
-                *(networkLocation(*address) for address in source.addresses),
-                (NL4_NAME, source.uuid.hex().encode("ascii")),
-            ]
-        if not count:
-            # For COPY this means to the end of the source.
-            return WriteResult(0, 0, await self.commit(name, 0, 0))
-        results: Results = await self._client.compound(
-            [
-                origin,
-                requests.SAVEFH,
-                handle,
-                requests.copy(sourceOffset, offset, count, servers),
-            ],
-            4,
-        )
-        for number in (22, 32, 22, 60):
-            results.operation(number)
-        _, done, committed, self.verifier = results.copied()
-        if not 0 < done <= count:
-            raise errors.IOFailed(f"a data server copies {done} of {count} bytes")
-        return WriteResult(done, committed, self.verifier)
-
-    @translating
     async def list(self, after: bytes, limit: int) -> Sequence[bytes]:
         """
         READDIR from the beginning; names up to C{after} are passed over.
@@ -480,4 +439,4 @@ class ControlledDataServerBackend:
         """
         results = await self._do(self._root, [requests.getattr_(_SPACE)], 9)
         found = results.attributes()
-        return FSStatistics(found[44], found[43], found[42], 0, 0, 0)
+        return FSStatistics(found[44], found[43], found[42], 0, 0, 0, found.get(77, 0))

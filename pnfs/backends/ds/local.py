@@ -36,7 +36,8 @@ import attrs
 from twisted.internet.interfaces import IReactorFDSet
 from zope.interface import implementer
 
-from pnfs.backends.ds.local_copy import copyStep
+from pnfs.backends.ds.local_copies import LocalCopies
+from pnfs.backends.ds.local_copy import findCloneBlock
 from pnfs.backends.ds.local_extents import systemFallocate
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_folder import DataFolder
@@ -50,18 +51,16 @@ from pnfs.backends.ds.local_objects import (
 from pnfs.backends.ds.local_pages import NOWAIT, cachestat, loadPages
 from pnfs.backends.ds.local_record import ObjectRecord
 from pnfs.backends.ds.local_threads import IExecutor, ThreadExecutor
-from pnfs.backends.errors import TooBig, Unsupported
+from pnfs.backends.errors import TooBig
 from pnfs.backends.oserrors import translate
 from pnfs.interfaces import IDataServerBackend
 from pnfs.values import (
     NOW,
-    CopySource,
     FileSlice,
     FSStatistics,
     ObjectAttributes,
     ReadResult,
     SetAttributes,
-    Stable,
     WriteResult,
 )
 
@@ -78,7 +77,7 @@ _EOF = ReadResult((), 0, True)
 
 
 @implementer(IDataServerBackend)
-class LocalDataServerBackend(LocalHoles):
+class LocalDataServerBackend(LocalHoles, LocalCopies):
     """
     The data server's storage on a local file system.
     """
@@ -133,6 +132,7 @@ class LocalDataServerBackend(LocalHoles):
         self._folder.open()
         self.uuid = self._folder.identity.uuid
         self.verifier = self._entropy(8)
+        self.cloneBlock = findCloneBlock(self._folder.path)
         self._executor.start()
         self._objects.start()
 
@@ -305,6 +305,7 @@ class LocalDataServerBackend(LocalHoles):
             space.f_files,
             space.f_ffree,
             space.f_favail,
+            self.cloneBlock,
         )
 
     # -- reading ---------------------------------------------------------------------------
@@ -461,30 +462,6 @@ class LocalDataServerBackend(LocalHoles):
         if not entry.idle:
             await settled(entry.flush())
         return self.verifier
-
-    async def copy(
-        self,
-        name: bytes,
-        offset: int,
-        source: CopySource,
-        sourceOffset: int,
-        count: int,
-    ) -> WriteResult:
-        """
-        Into the page cache, as an unstable write.
-        """
-        if source.uuid and source.uuid != self.uuid:
-            raise Unsupported("the source lies on another data server")
-        other = await self._open(source.name)
-        other.hold()
-        try:
-            entry = await self._open(name)
-            done = await copyStep(
-                self._fallocate, entry, offset, other, sourceOffset, count
-            )
-        finally:
-            other.release()
-        return WriteResult(done, Stable.UNSTABLE, self.verifier)
 
 
 def _readSmall(fd: int, offset: int, count: int) -> tuple[int, bytes]:

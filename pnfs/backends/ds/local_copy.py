@@ -11,21 +11,22 @@ longer by itself, and L{LocalDataServerBackend.extend} needs no lock.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-from typing import Any, Sequence
+import struct
+import tempfile
+from typing import Sequence
 
 from pnfs.backends.ds.local_extents import Fallocate, punch, seekIn
 from pnfs.backends.ds.local_files import OpenFile
-from pnfs.backends.ds.local_objects import settled
-from pnfs.backends.errors import InvalidArgument, TooBig
-from pnfs.backends.oserrors import translate
 
 STEP = 16 << 20
 """Bytes of data copied in one step."""
 
+_FICLONERANGE = 0x4020940D
+_cloneRange = struct.Struct("=qQQQ").pack
 _EXTENTS = 256
 _BLOCK = 1 << 20
-_LARGEST = (1 << 63) - 1
 _NOT_HERE = {
     errno.EXDEV,
     errno.EINVAL,
@@ -134,51 +135,49 @@ def _clear(fd: int, fallocate: Fallocate, offset: int, length: int) -> None:
             punch(fd, fallocate, start, offset + length - start)
 
 
-async def copyStep(
+def findCloneBlock(folder: str) -> int:
+    """
+    Try whether files in a folder can share bytes. @return: 0 if not.
+    """
+    block = os.statvfs(folder).f_frsize
+    try:
+        with tempfile.TemporaryFile(dir=folder) as one:
+            with tempfile.TemporaryFile(dir=folder) as other:
+                one.write(bytes(block))
+                one.flush()
+                _clone(other.fileno(), one.fileno(), 0, block, 0)
+    except OSError:
+        return 0
+    return block
+
+
+def _clone(fd: int, sourceFD: int, sourceOffset: int, count: int, offset: int) -> None:
+    fcntl.ioctl(fd, _FICLONERANGE, _cloneRange(sourceFD, sourceOffset, count, offset))
+
+
+def cloneRange(
+    fd: int,
     fallocate: Fallocate,
     entry: OpenFile,
-    offset: int,
-    source: OpenFile,
+    sourceFD: int,
     sourceOffset: int,
+    offset: int,
     count: int,
-) -> int:
+    block: int,
+) -> None:
     """
-    One step of a copy between open files, which stay open as long.
-
-    @return: bytes done from the start of the range.
-    @raise InvalidArgument: the ranges overlap in one file.
-    @raise TooBig: no file can be that long.
+    Share what there is of a range, clear the rest; for a thread. The destination is
+    long enough. A part of a block can only be shared where both files end: in the
+    middle of the destination it is copied.
     """
-    if max(offset, sourceOffset) + count > _LARGEST:
-        raise TooBig(f"offset {offset}")
-    if entry is source and abs(offset - sourceOffset) < count:
-        raise InvalidArgument("the ranges overlap")
-    if not count:
-        return 0
-    entry.hold()
-    source.hold()
     try:
-        extents = await settled(source.run(findExtents, sourceOffset, count))
-        done: int = sum(length for _, length in extents)
-        _grow(entry, offset + done)
-        await settled(
-            entry.run(
-                copyExtents, fallocate, entry, source.fd, sourceOffset, offset, extents
-            )
-        )
-        return done
+        there = max(0, min(count, os.fstat(sourceFD).st_size - sourceOffset))
+        shared = there
+        if os.fstat(fd).st_size > offset + there:
+            shared -= there % block
+        if shared:
+            _clone(fd, sourceFD, sourceOffset, shared, offset)
+        _copyData(fd, sourceFD, sourceOffset + shared, offset + shared, there - shared)
+        _clear(fd, fallocate, offset + there, count - there)
     finally:
-        source.release()
-        entry.release()
-
-
-def _grow(entry: Any, size: int) -> None:
-    """
-    Looking and growing are one step.
-    """
-    try:
-        if os.lseek(entry.fd, 0, os.SEEK_END) < size:
-            os.ftruncate(entry.fd, size)
-            entry.dirty = entry.written = True
-    except OSError as error:
-        raise translate(error) from error
+        entry.dirty = entry.written = True

@@ -36,8 +36,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from pnfs.backends.ds.carrying import carry
 from pnfs.backends.ds.local_record import ObjectRecord
+from pnfs.backends.ds.proxied_copies import ProxiedCopies
 from pnfs.backends.ds.proxied_files import UpstreamFile, UpstreamFiles
 from pnfs.backends.ds.proxied_holes import ProxiedHoles
 from pnfs.backends.ds.proxied_records import ObjectRecords
@@ -47,7 +47,6 @@ from pnfs.backends.ds.remote import backendError, translating
 from pnfs.backends.errors import (
     BackendError,
     BadConfiguration,
-    InvalidArgument,
     InvalidName,
     IOFailed,
     NoSpace,
@@ -55,14 +54,12 @@ from pnfs.backends.errors import (
     QuotaExceeded,
     TooBig,
     Unreachable,
-    Unsupported,
 )
 from pnfs.interfaces import IDataServerBackend
 from pnfs.nfs3.status import NFS3Error
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.errors import CallFailed
 from pnfs.values import (
-    CopySource,
     FSStatistics,
     ObjectAttributes,
     ReadResult,
@@ -86,7 +83,7 @@ _log = Logger()
 
 
 @implementer(IDataServerBackend)
-class ProxiedDataServerBackend(ProxiedHoles):
+class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies):
     """
     L{IDataServerBackend} on top of a folder of another NFS server.
 
@@ -471,28 +468,3 @@ class ProxiedDataServerBackend(ProxiedHoles):
             name, lambda fh: upstream.commit(fh, offset, count, until), until
         )
         return self.verifier
-
-    async def copy(
-        self,
-        name: bytes,
-        offset: int,
-        source: CopySource,
-        sourceOffset: int,
-        count: int,
-    ) -> WriteResult:
-        """
-        By reading and writing: the upstream need not know how to copy.
-        """
-        if source.uuid and source.uuid != self.uuid:
-            raise Unsupported("the source lies on another data server")
-        if max(offset, sourceOffset) + count > _LARGEST:
-            raise TooBig(f"offset {offset}")
-        if name == source.name and abs(offset - sourceOffset) < count:
-            raise InvalidArgument("the ranges overlap")
-        return await carry(
-            lambda at, length: self.read(source.name, at, length),
-            lambda at, data: self.write(name, at, data, Stable.UNSTABLE),
-            offset,
-            sourceOffset,
-            count,
-        )

@@ -34,6 +34,7 @@ TIME_ACCESS_SET = 48
 TIME_METADATA = 52
 TIME_MODIFY = 53
 TIME_MODIFY_SET = 54
+CLONE_BLKSIZE = 77
 
 _u32 = struct.Struct(">I").pack
 _u64 = struct.Struct(">Q").pack
@@ -73,6 +74,7 @@ _SPACE: dict[int, Callable[[FSStatistics], bytes]] = {
     SPACE_AVAIL: lambda s: _u64(s.spaceAvailable),
     SPACE_FREE: lambda s: _u64(s.spaceFree),
     SPACE_TOTAL: lambda s: _u64(s.spaceTotal),
+    CLONE_BLKSIZE: lambda s: _u32(s.cloneBlock),
 }
 _SETTABLE = {SIZE, MODE, OWNER, OWNER_GROUP, TIME_ACCESS_SET, TIME_MODIFY_SET}
 _SERVER = {SUPPORTED_ATTRS, LEASE_TIME, MAXREAD, MAXWRITE}

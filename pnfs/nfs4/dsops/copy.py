@@ -1,9 +1,9 @@
 # -*- test-case-name: tests.nfs4.dsops.test_copy -*-
 """
-COPY at a data server (RFC 7862, section 15.2), by order of the metadata server:
-the destination's handle must be a control handle.
+COPY and CLONE at a data server (RFC 7862, sections 15.2 and 15.13), by order of the
+metadata server: the destination's handle must be a control handle.
 
-It differs from COPY at a metadata server in this: the source may end before the
+COPY differs from COPY at a metadata server in this: the source may end before the
 range does, as stripes are sparse and the end may lie in another column; zeros are
 put there. It is always synchronous, and may end early: after L{SECONDS}, for the
 metadata server has a deadline and wants to see progress.
@@ -15,11 +15,12 @@ C{NL4_NETADDR}s, and a C{NL4_NAME} tells its UUID, in hex.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 from pnfs.namespace.filehandles import CONTROL, READ
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.copy_types import (
+    CLONE4args,
     COPY4args,
     COPY4resok,
     addressesOf,
@@ -62,7 +63,7 @@ async def copy(ctx: CompoundContext, args: COPY4args) -> COPY4resok:
     Copy, step by step, as far as time allows.
     """
     name = requireControlObject(ctx)
-    source = await _source(ctx, args)
+    source = await _source(ctx, args.ca_source_server)
     step = ctx.server.partners.fetch if source.uuid else ctx.server.data.copy
     seconds = ctx.server.clock.seconds
     until = seconds() + SECONDS
@@ -93,8 +94,21 @@ async def copy(ctx: CompoundContext, args: COPY4args) -> COPY4resok:
     )
 
 
-async def _source(ctx: CompoundContext, args: COPY4args) -> CopySource:
+@operation(71, "CLONE", CLONE4args, errors=_ERRORS, modifies=True, minor=2)
+async def clone(ctx: CompoundContext, args: CLONE4args) -> None:
     """
+    Share a range of another object here.
+    """
+    name = requireControlObject(ctx)
+    source = await _source(ctx, ())
+    await ctx.server.data.clone(
+        name, args.cl_dst_offset, source.name, args.cl_src_offset, args.cl_count
+    )
+
+
+async def _source(ctx: CompoundContext, servers: Sequence[Any]) -> CopySource:
+    """
+    @param servers: C{netloc4}s of the server that has it, if another.
     @raise NFSError: NOFILEHANDLE, ACCESS, ISDIR, PNFS_NO_LAYOUT, INVAL.
     """
     if not ctx.savedFH:
@@ -104,17 +118,15 @@ async def _source(ctx: CompoundContext, args: COPY4args) -> CopySource:
         raise NFSError(nfsstat4.NFS4ERR_ISDIR)
     if not capability.rights & (READ | CONTROL):
         raise NFSError(nfsstat4.NFS4ERR_ACCESS)
-    if args.ca_source_server:
+    if servers:
         try:
-            (uuid,) = [
-                bytes.fromhex(n.decode()) for n in namesOf(args.ca_source_server)
-            ]
+            (uuid,) = [bytes.fromhex(n.decode()) for n in namesOf(servers)]
         except ValueError:
             raise NFSError(nfsstat4.NFS4ERR_INVAL) from None
         if ctx.server.partners is None:
             raise NFSError(nfsstat4.NFS4ERR_NOTSUPP)
         if uuid.hex().encode("ascii") != ctx.server.owner:
-            addresses = addressesOf(args.ca_source_server)
+            addresses = addressesOf(servers)
             return CopySource(capability.name, uuid, addresses, ctx.savedFH)
     if not capability.rights & CONTROL:
         attributes = await ctx.server.data.getattr(capability.name)

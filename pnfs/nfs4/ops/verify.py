@@ -36,7 +36,7 @@ async def holds(ctx: CompoundContext, expected: fattr4) -> bool:
     """
     ctx.requireInode()
     mask = expected.attrmask
-    if mask & ~supported(ctx.minor):
+    if mask & ~supported(ctx.minor, ctx.export):
         raise NFSError(nfsstat4.NFS4ERR_ATTRNOTSUPP)
     if mask & (WRITE_ONLY | 1 << FATTR4_RDATTR_ERROR):
         raise NFSError(nfsstat4.NFS4ERR_INVAL)

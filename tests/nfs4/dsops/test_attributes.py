@@ -44,7 +44,7 @@ class EncodeTests(SynchronousTestCase):
         """
         readable = SUPPORTED & ~(1 << 48 | 1 << 54)
         found = self.encoded(readable)
-        self.assertEqual(set(found), {n for n in range(64) if readable >> n & 1})
+        self.assertEqual(set(found), {n for n in range(96) if readable >> n & 1})
         self.assertEqual(
             [found[n] for n in (0, 1, 3, 4, 10, 30, 33, 36, 37, 45)],
             [SUPPORTED, 1, 99, 5, 90, 1 << 20, 0o640, b"1000", b"100", 4096],

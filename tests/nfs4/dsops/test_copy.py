@@ -158,6 +158,32 @@ class CopyTests(SynchronousTestCase):
         self.assertEqual(self.target(), b"")
         self.assertEqual(self.run_(ds.handle(READ), target).status, 0)
 
+    def clone(self, source: bytes, target: bytes, *more: int) -> int:
+        """
+        CLONE. @return: the status.
+        """
+        return self.ds.status(source, requests.SAVEFH, target, requests.clone(*more))
+
+    def test_clone(self) -> None:
+        """
+        CLONE is for the metadata server too, and never from another data server; how
+        it must be aligned is an attribute of the data server.
+        """
+        ds = self.ds
+        results = ds.results(ds.control(), requests.getattr_(1 << 77))
+        results.operation(22)
+        results.operation(9)
+        self.assertEqual(results.attributes(), {77: 4096})
+        target = ds.control(TARGET)
+        both = ds.handle(READ | WRITE)
+        self.assertEqual(self.clone(both, both, 0, 0, 2048), nfsstat4.NFS4ERR_ACCESS)
+        self.assertEqual(
+            self.clone(ds.control(NAME), target, 1, 0, 9), nfsstat4.NFS4ERR_INVAL
+        )
+        self.assertEqual(self.target(), b"")
+        self.assertEqual(self.clone(ds.control(NAME), target, 0, 0, 2048), 0)
+        self.assertEqual(self.target(), self.text)
+
     def test_nothingSaved(self) -> None:
         """
         Without a source there is nothing to copy.

@@ -250,6 +250,28 @@ class MemoryData:
         held[offset : offset + count] = data + bytes(count - len(data))
         return WriteResult(count, 0, self.verifier)
 
+    async def clone(
+        self,
+        export: Any,
+        inode: Inode,
+        offset: int,
+        sourceExport: Any,
+        source: Inode,
+        sourceOffset: int,
+        count: int,
+    ) -> None:
+        """
+        From one bytearray into another.
+        """
+        await self._enter("clone", sourceOffset, offset, count)
+        if self.failure is not None:
+            raise self.failure
+        data = bytes(self.files.get(source.handle, b""))
+        data = data[sourceOffset : sourceOffset + count]
+        held = self.files.setdefault(inode.handle, bytearray())
+        held.extend(bytes(max(0, offset + count - len(held))))
+        held[offset : offset + count] = data
+
     def forget(self, export: Any, placement: Any) -> None:
         """
         Remember what to delete.

@@ -1,0 +1,72 @@
+# -*- test-case-name: tests.backends.ds.test_proxied -*-
+"""
+Copying between files upstream.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from pnfs.backends.ds.carrying import carry
+from pnfs.backends.errors import InvalidArgument, TooBig, Unsupported
+from pnfs.values import CopySource, ReadResult, Stable, WriteResult
+
+_LARGEST = (1 << 63) - 1
+
+
+class ProxiedCopies:
+    """
+    A part of L{pnfs.backends.ds.proxied.ProxiedDataServerBackend}.
+    """
+
+    uuid: bytes
+    _record: Callable[[bytes], Any]
+
+    async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.read}.
+        """
+        raise NotImplementedError
+
+    async def write(
+        self, name: bytes, offset: int, data: memoryview, stable: int
+    ) -> WriteResult:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.write}.
+        """
+        raise NotImplementedError
+
+    async def copy(
+        self,
+        name: bytes,
+        offset: int,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+    ) -> WriteResult:
+        """
+        By reading and writing: the upstream need not know how to copy.
+        """
+        if source.uuid and source.uuid != self.uuid:
+            raise Unsupported("the source lies on another data server")
+        if max(offset, sourceOffset) + count > _LARGEST:
+            raise TooBig(f"offset {offset}")
+        if name == source.name and abs(offset - sourceOffset) < count:
+            raise InvalidArgument("the ranges overlap")
+        return await carry(
+            lambda at, length: self.read(source.name, at, length),
+            lambda at, data: self.write(name, at, data, Stable.UNSTABLE),
+            offset,
+            sourceOffset,
+            count,
+        )
+
+    async def clone(
+        self, name: bytes, offset: int, source: bytes, sourceOffset: int, count: int
+    ) -> None:
+        """
+        Never: C{statfs} says so.
+        """
+        self._record(name)
+        self._record(source)
+        raise Unsupported("a gateway cannot share bytes between files")
