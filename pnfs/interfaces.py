@@ -9,7 +9,7 @@ their timeouts.
 
 from __future__ import annotations
 
-from typing import Any, Collection, Mapping, Optional, Sequence
+from typing import Any, Callable, Collection, Mapping, Optional, Sequence
 
 from zope.interface import Attribute, Interface
 
@@ -545,6 +545,28 @@ class IFileData(Interface):
     def roomFor(placement: Placement) -> bool:
         """
         As far as is known, do all data servers of a file have any room left?
+        """
+
+    async def misplaced(
+        export: Any, inode: Inode, sourceExport: Any, source: Inode
+    ) -> bool:
+        """
+        Is a file empty that would better be placed like another one, and can be?
+        Linux asks for the layout of a new file before it says what to copy there.
+        """
+
+    async def move(
+        export: Any,
+        inode: Inode,
+        sourceExport: Any,
+        source: Inode,
+        free: Callable[[], bool],
+    ) -> None:
+        """
+        Place an empty file like another one, if it is empty still. Handles minted
+        until now are worthless then.
+
+        @param free: no client holds a layout of it.
         """
 
     async def refresh(export: Any, inode: Inode) -> None:

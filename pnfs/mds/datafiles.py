@@ -27,6 +27,7 @@ from pnfs.backends.errors import (
 from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import split
+from pnfs.mds.copies import UNHEARD, Copies
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.holes import SparseFiles
@@ -46,12 +47,10 @@ from pnfs.values import (
 )
 
 _MINTED = 65536
-_UNHEARD = bytes(8)
-"""The verifier of a data server that has not told one yet."""
 
 
 @implementer(IFileData)
-class DataFiles(SparseFiles):
+class DataFiles(SparseFiles, Copies):
     """
     L{IFileData} over the data servers of a site.
 
@@ -302,13 +301,11 @@ class DataFiles(SparseFiles):
         """
         See L{IFileData.write}.
         """
-        placement = await self._placing.place(export, inode)
-        key = (export.id, inode.handle)
-        await self._turns.share(key)
+        placement = await self._placing.share(export, inode)
         try:
             return await self._write(export, inode, placement, offset, data, stable)
         finally:
-            self._turns.unshare(key)
+            self._turns.unshare((export.id, inode.handle))
 
     async def _write(
         self,
@@ -333,7 +330,7 @@ class DataFiles(SparseFiles):
         # The verifier of the whole must be that which COMMIT will tell.
         heard = {uuid for column, _, _ in ranges for uuid in placement.columns[column]}
         for uuid in placement.dataServers:
-            if uuid not in heard and self._verifierOf(uuid) == _UNHEARD:
+            if uuid not in heard and self._verifierOf(uuid) == UNHEARD:
                 writes.append(
                     self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
                 )
@@ -393,74 +390,6 @@ class DataFiles(SparseFiles):
         if (export.id, inode.handle) in self._ragged:
             await self.refresh(export, inode)
         return self._combined(placement, dict(zip(uuids, verifiers)))
-
-    # -- copying -------------------------------------------------------------------
-
-    async def copy(
-        self,
-        export: Any,
-        inode: Inode,
-        offset: int,
-        sourceExport: Any,
-        source: Inode,
-        sourceOffset: int,
-        count: int,
-    ) -> WriteResult:
-        """
-        See L{IFileData.copy}. A file without data files gets them where the source
-        has its own.
-        """
-        origin = await self._placing.place(sourceExport, source)
-        placement = await self._placing.place(export, inode, origin)
-        key = (export.id, inode.handle)
-        await self._turns.share(key)
-        try:
-            await self._hearVerifiers(placement)
-            found = await self._copying.slice(
-                placement, offset, origin, sourceOffset, count
-            )
-            await self._grown(export, inode, placement, offset, found.done)
-        finally:
-            self._turns.unshare(key)
-        verifier = self._combined(placement, found.told)
-        return WriteResult(found.done, found.committed, verifier)
-
-    async def clone(
-        self,
-        export: Any,
-        inode: Inode,
-        offset: int,
-        sourceExport: Any,
-        source: Inode,
-        sourceOffset: int,
-        count: int,
-    ) -> None:
-        """
-        See L{IFileData.clone}. Nobody writes through the metadata server meanwhile.
-        """
-        origin = await self._placing.place(sourceExport, source)
-        placement = await self._placing.place(export, inode, origin)
-        key = (export.id, inode.handle)
-        await self._turns.take(key)
-        try:
-            await self._copying.clone(placement, offset, origin, sourceOffset, count)
-            await self._grown(export, inode, placement, offset, count)
-        finally:
-            self._turns.give(key)
-        await self.refresh(export, inode)
-
-    async def _hearVerifiers(self, placement: Placement) -> None:
-        """
-        Have all data servers of a file tell their verifiers: that of the whole must
-        be the same until one of them restarts.
-        """
-        await gather(
-            [
-                self._servers.onFile(uuid, lambda ds: ds.commit(placement.name, 0, 0))
-                for uuid in placement.dataServers
-                if self._verifierOf(uuid) == _UNHEARD
-            ]
-        )
 
     # -- removing ------------------------------------------------------------------
 

@@ -218,11 +218,10 @@ class SparseFiles:
         """
         See L{IFileData.allocate}. Each column reserves its own units only.
         """
-        placement = await self._placing.place(export, inode)
-        self._requireRoom(placement, length - inode.used)
+        placement = await self._placing.share(export, inode)
         key = (export.id, inode.handle)
-        await self._turns.share(key)
         try:
+            self._requireRoom(placement, length - inode.used)
             await self._reserve(placement, offset, length)
             end = offset + length
             if end > inode.size:

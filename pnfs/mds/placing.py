@@ -5,16 +5,18 @@ Where a new file's bytes go: its data files are made when they are first needed.
 
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import attrs
 
-from pnfs.backends.ds.remote import gatherOutcomes
+from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import BackendError, NoSpace, Unreachable, Unsupported
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.turns import Turns
 from pnfs.namespace.filehandles import objectName
 from pnfs.values import DataServer, Inode, PlaceRequest, Placement
+
+_MOVED = 65536
 
 
 class Placing:
@@ -29,6 +31,8 @@ class Placing:
         self._servers = servers
         self._turns = turns
         self._sequence = 0
+        self._moving: set[tuple[int, bytes]] = set()
+        self._moved: set[tuple[int, bytes]] = set()
 
     async def place(
         self, export: Any, inode: Inode, like: Optional[Placement] = None
@@ -40,11 +44,11 @@ class Placing:
         @raise Unreachable: a data server needed for it does not answer.
         @raise NoSpace: no data server can take it.
         """
-        if inode.hasPlacement:
+        key = (export.id, inode.handle)
+        if inode.hasPlacement and key not in self._moving:
             placement = await export.backend.loadPlacement(inode)
             if placement is not None:
                 return placement  # type: ignore[no-any-return]
-        key = (export.id, inode.handle)
         await self._turns.take(key)
         try:
             placement = await export.backend.loadPlacement(inode)
@@ -52,6 +56,87 @@ class Placing:
                 placement = await self._make(export, inode, like)
             return placement  # type: ignore[no-any-return]
         finally:
+            self._turns.give(key)
+
+    async def share(
+        self, export: Any, inode: Inode, like: Optional[Placement] = None
+    ) -> Placement:
+        """
+        The file's placement as of L{place}, and a turn shared with others, as long as
+        which it stays so.
+        """
+        placement = await self.place(export, inode, like)
+        key = (export.id, inode.handle)
+        await self._turns.share(key)
+        if key in self._moved:
+            try:
+                placement = await export.backend.loadPlacement(inode)
+            except BaseException:
+                self._turns.unshare(key)
+                raise
+        return placement
+
+    async def better(
+        self, export: Any, inode: Inode, like: Placement
+    ) -> Optional[Placement]:
+        """
+        How an empty file would be placed like another one; None if it is so already,
+        or cannot be.
+        """
+        if inode.size or not inode.hasPlacement:
+            return None
+        placement = await export.backend.loadPlacement(inode)
+        if placement is None:
+            return None
+        servers = [
+            server
+            for server in self._servers.named(export.dataServers)
+            if self._servers.up(server.uuid)
+        ]
+        found = _alike(placement, like, servers)
+        return None if found.columns == placement.columns else found
+
+    async def move(
+        self, export: Any, inode: Inode, like: Placement, free: Callable[[], bool]
+    ) -> None:
+        """
+        Place an empty file like another one, if it is empty still, and nobody has a
+        layout of it. Whoever wants one meanwhile waits. The new epoch makes worthless
+        what was granted before, should somebody still have it.
+        """
+        key = (export.id, inode.handle)
+        self._moving.add(key)
+        await self._turns.take(key)
+        try:
+            found = await self.better(export, inode, like)
+            if found is None or not free():
+                return
+            old = await export.backend.loadPlacement(inode)
+            data = await self._servers.askAll(old)
+            if any(attributes.size for attributes in data.values()) or not free():
+                return
+            new = attrs.evolve(found, epoch=old.epoch + 1)
+            await gather(
+                [
+                    self._servers.on(uuid, lambda ds: self._createOne(ds, inode, new))
+                    for uuid in new.dataServers
+                ]
+            )
+            if len(self._moved) >= _MOVED:
+                # Whoever still works with an earlier placement has begun long since.
+                self._moved.clear()
+            self._moved.add(key)
+            await export.backend.storePlacement(inode, new)
+            await gather(
+                [
+                    self._servers.fence(uuid, new.name, new.epoch)
+                    for uuid in new.dataServers
+                ]
+            )
+            left = set(old.dataServers).difference(new.dataServers)
+            await self._unmake(old.name, left)
+        finally:
+            self._moving.discard(key)
             self._turns.give(key)
 
     async def _make(

@@ -16,9 +16,10 @@ from pnfs.nfs4 import requests
 from pnfs.nfs4.client import SessionClient
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.status import nfsstat4
+from pnfs.nfs4.types import ANONYMOUS_STATEID
 from pnfs.values import FSStatistics, Placement
 from tests.mds.faulty import pattern
-from tests.mds.test_service import Mounted
+from tests.mds.test_service import FILES, Mounted, filesHandle
 from tests.mds.world import SiteCase
 
 UNIT = 65536
@@ -472,6 +473,48 @@ class CloneTests(CloneCase):
         self.now(self.clone(fh, stateid, UNIT, 4 * UNIT, 2 * UNIT))
         expected = old[: 4 * UNIT] + self.data[UNIT : 3 * UNIT] + old[: 3 * UNIT]
         self.assertTrue(self.get(fh, stateid) == expected)
+
+    def test_moved(self) -> None:
+        """
+        Linux has a layout of a new file before it says what to clone there. It is
+        recalled, and the empty file placed like the source; the handle in that layout
+        writes nothing any more.
+        """
+        fh, stateid = self.create(b"b")
+        layout, body = self.mounted.layout(fh, stateid, FILES)
+        error = self.fails(self.clone(fh, stateid), OperationFailed)
+        self.assertEqual(error.status, nfsstat4.NFS4ERR_DELAY)
+        self.mounted.run(requests.putfh(fh), requests.layoutreturn(FILES, layout, b""))
+        self.now(self.clone(fh, stateid))
+        self.assertTrue(self.get(fh, stateid) == self.data)
+        direct = Mounted(self, self.client(self.address(0)))
+        self.now(direct.client.connect())
+        error = self.assertRaises(
+            OperationFailed,
+            direct.write,
+            filesHandle(body),
+            ANONYMOUS_STATEID,
+            0,
+            b"late",
+        )
+        self.assertEqual(error.status, nfsstat4.NFS4ERR_PNFS_NO_LAYOUT)
+
+    def test_writtenMeanwhile(self) -> None:
+        """
+        A file that is no longer empty when its layouts are back stays where it is,
+        with what was written; the client copies.
+        """
+        fh, stateid = self.create(b"b")
+        layout, body = self.mounted.layout(fh, stateid, FILES)
+        self.fails(self.clone(fh, stateid), OperationFailed)
+        for number in range(self.count):
+            direct = Mounted(self, self.client(self.address(number)))
+            self.now(direct.client.connect())
+            direct.write(filesHandle(body), ANONYMOUS_STATEID, 0, b"written")
+        self.mounted.run(requests.putfh(fh), requests.layoutreturn(FILES, layout, b""))
+        error = self.fails(self.clone(fh, stateid), OperationFailed)
+        self.assertEqual(error.status, nfsstat4.NFS4ERR_XDEV)
+        self.assertEqual(self.get(fh, stateid), b"written")
 
     def test_otherPlaces(self) -> None:
         """

@@ -15,7 +15,12 @@ from pnfs.nfs4.copy_types import CLONE4args
 from pnfs.nfs4.fattr_plan import refreshWritten
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import clearSetuid, withdrawDelegations
-from pnfs.nfs4.ops.copy import requireCopyable, requireFiles, requireRange
+from pnfs.nfs4.ops.copy import (
+    placeLike,
+    requireCopyable,
+    requireFiles,
+    requireRange,
+)
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.values import Inode
@@ -56,6 +61,8 @@ async def clone(ctx: CompoundContext, args: CLONE4args) -> None:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
     if not count:
         return
+    await placeLike(ctx, source, inode)
+    requireCopyable(ctx, source, stateids[0], inode, stateids[1])
     await ctx.server.data.clone(
         ctx.export, inode, offset, ctx.savedExport, source, sourceOffset, count
     )

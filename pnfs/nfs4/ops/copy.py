@@ -30,6 +30,7 @@ from pnfs.nfs4.ops.conflicts import (
     clearSetuid,
     mayAccess,
     requireIOState,
+    requireNoLayouts,
     withdrawDelegations,
 )
 from pnfs.nfs4.ops.errorlists import errorsOf
@@ -43,6 +44,12 @@ from pnfs.values import Credential, FileType, Inode, Stable, WriteResult
 
 ANSWER_SECONDS = 1.0
 HOLD_SECONDS = 5.0
+
+WORTH_MOVING = 16 << 20
+"""
+Bytes from which on an empty file with a layout is placed anew for a copy: to have
+the layout returned takes some hundred milliseconds.
+"""
 
 
 @operation(
@@ -77,6 +84,9 @@ async def copy(ctx: CompoundContext, args: COPY4args) -> COPY4resok:
     total = requireRange(source, args.ca_src_offset, args.ca_dst_offset, args.ca_count)
     if not total:
         return _answer(0, Stable.FILE_SYNC, bytes(8))
+    if total >= WORTH_MOVING:
+        await placeLike(ctx, source, inode)
+        requireCopyable(ctx, source, args.ca_src_stateid, inode, args.ca_dst_stateid)
     job = _job(ctx, args, source, inode, credential, total)
     job.start()
     try:
@@ -153,6 +163,25 @@ def requireRange(source: Inode, sourceOffset: int, offset: int, count: int) -> i
     if offset > MAX_OFFSET or total > MAX_OFFSET - offset:
         raise NFSError(nfsstat4.NFS4ERR_FBIG)
     return total
+
+
+async def placeLike(ctx: CompoundContext, source: Inode, inode: Inode) -> None:
+    """
+    Have an empty destination placed like its source, so that data servers need not
+    copy from each other.
+
+    @raise NFSError: DELAY until clients have given its layouts back: Linux gets one
+        with the OPEN that makes a file.
+    """
+    data = ctx.server.data
+    files = ctx.export, inode, ctx.savedExport, source
+    if await data.misplaced(*files):
+        requireNoLayouts(ctx, inode, None, "moved")
+        await data.move(
+            *files,
+            lambda: inode.state is None
+            or not (inode.state.layouts or inode.state.unlinked),
+        )
 
 
 def _job(

@@ -250,6 +250,14 @@ class MemoryData:
         held[offset : offset + count] = data + bytes(count - len(data))
         return WriteResult(count, 0, self.verifier)
 
+    async def misplaced(
+        self, export: Any, inode: Inode, sourceExport: Any, source: Inode
+    ) -> bool:
+        """
+        Never.
+        """
+        return False
+
     async def clone(
         self,
         export: Any,
