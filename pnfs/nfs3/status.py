@@ -76,6 +76,9 @@ _TABLE: dict[type[Exception], nfsstat3] = {
     # The server itself may not: nothing the user's permissions would change.
     errors.PermissionRefused: nfsstat3.NFS3ERR_IO,
     errors.ReadOnly: nfsstat3.NFS3ERR_ROFS,
+    # NFSv3 has no extended attributes; who asks for one is a defect of ours.
+    errors.NoSuchAttribute: nfsstat3.NFS3ERR_INVAL,
+    errors.AttributeTooBig: nfsstat3.NFS3ERR_INVAL,
     errors.NoSpace: nfsstat3.NFS3ERR_NOSPC,
     errors.QuotaExceeded: nfsstat3.NFS3ERR_DQUOT,
     errors.TooBig: nfsstat3.NFS3ERR_FBIG,
