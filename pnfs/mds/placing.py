@@ -14,7 +14,7 @@ from pnfs.backends.errors import BackendError, NoSpace, Unreachable, Unsupported
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.turns import Turns
 from pnfs.namespace.filehandles import objectName
-from pnfs.values import DataServer, Inode, PlaceRequest, Placement
+from pnfs.values import DataServer, Inode, PlaceRequest, Placement, SetAttributes
 
 _MOVED = 65536
 
@@ -147,14 +147,32 @@ class Placing:
         """
         name = objectName(export.id, inode.handle)
         made: set[bytes] = set()
+        owner = _ownerOf(inode)
         try:
             placement = await self._makeSomewhere(export, inode, name, made, like)
+            owner = await self._follow(placement, inode, owner)
         except BackendError:
             await self._unmake(name, made)
             raise
         await self._unmake(name, made.difference(placement.dataServers))
         await export.backend.storePlacement(inode, placement)
+        await self._follow(placement, inode, owner)
         return placement
+
+    async def _follow(
+        self, placement: Placement, inode: Inode, owner: SetAttributes
+    ) -> SetAttributes:
+        """
+        Owner or mode may have changed while nobody knew that there are data files.
+
+        @param owner: what they have been given. @return: what they have now.
+        """
+        while owner != _ownerOf(inode):
+            owner = now = _ownerOf(inode)
+            await self._servers.onAll(
+                placement, lambda ds: ds.setattr(placement.name, now)
+            )
+        return owner
 
     async def _unmake(self, name: bytes, uuids: set[bytes]) -> None:
         """
@@ -280,6 +298,10 @@ def _alike(
     ):
         return placement
     return attrs.evolve(placement, columns=like.columns)
+
+
+def _ownerOf(inode: Inode) -> SetAttributes:
+    return SetAttributes(mode=dataMode(inode), uid=inode.uid, gid=inode.gid)
 
 
 def dataMode(inode: Inode) -> int:

@@ -64,6 +64,22 @@ class MakingTests(DataFilesCase):
         self.assertEqual(self.successResultOf(first), self.successResultOf(second))
         self.assertEqual([ds.calls.count("create") for ds in self.ds], [1, 1, 1])
 
+    def test_chmodMeanwhile(self) -> None:
+        """
+        A file made private while its data files are being made is private at the
+        data servers, too.
+        """
+        held = self.ds[1].hold("create")
+        making = self.begin(self.data.ensure(self.export, self.inode))
+        self.now(self.tree.setattr(self.inode, SetAttributes(mode=0o600, uid=7)))
+        self.assertFalse(self.inode.hasPlacement)
+        held.callback(None)
+        placement = self.successResultOf(making)
+        for ds in self.ds:
+            found = ds.inner.peek(placement.name)
+            assert found is not None
+            self.assertEqual((found.mode, found.uid), (0o600, 7))
+
     def test_withoutOne(self) -> None:
         """
         While a data server is down new files lie on the others, and nothing is

@@ -138,7 +138,7 @@ class XattrUsers(XattrAttributes):
 
     def _borrowToChange(self, node: XattrInode) -> int:
         """
-        As L{_borrow}; a directory is compared with the tree before we touch it.
+        As C{_borrow}; a directory is compared with the tree before we touch it.
         """
         if node.ftype == DIR:
             self._enter(node)

@@ -117,7 +117,7 @@ async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> N
     if changes != _NOTHING:
         if changes.acl is not None or inode.acl is not None:
             changes = agreeing(inode, changes, chmod)
-        guards = inode.hasPlacement and changes.acl not in (None, MODE_ONLY)
+        guards = inode.hasPlacement and _changesRights(inode, changes)
         if guards:
             requireNoLayouts(ctx, inode, None, "access")
         await export.backend.setattr(inode, changes)
@@ -135,6 +135,16 @@ async def _apply(ctx: CompoundContext, args: SETATTR4args, done: list[int]) -> N
             await ctx.server.data.applyTimes(export, inode)
     done[0] = mask
     withdrawDelegations(ctx, inode, changes.acl is not None)
+
+
+def _changesRights(inode: Inode, changes: SetAttributes) -> bool:
+    """
+    Does anybody lose or get rights to a file by its access control list? Whose it is
+    decides who C{OWNER@} and C{GROUP@} are.
+    """
+    if changes.acl is not None:
+        return changes.acl != MODE_ONLY
+    return inode.acl is not None and (changes.uid, changes.gid) != (None, None)
 
 
 def _requireDelegatedTimes(
