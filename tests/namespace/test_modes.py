@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pnfs.namespace.access import permissions
 from pnfs.namespace.acl import evaluate, inherit
 from pnfs.namespace.modes import created, isTrivial, modeOf, ofMode, withMode
-from pnfs.values import ACE, ACL, Credential, FileType
+from pnfs.values import ACL, Credential, FileType
 from tests.namespace.test_acl import (
     A,
     CALM,
