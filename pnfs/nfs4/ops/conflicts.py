@@ -52,25 +52,38 @@ def mayAccess(inode: Inode, credential: Credential, access: int) -> bool:
     )
 
 
-def requireIOPermission(
-    ctx: CompoundContext, inode: Inode, access: int, appends: bool = False
-) -> Credential:
+def mayDoIO(
+    inode: Inode, credential: Credential, access: int, appends: bool = False
+) -> bool:
     """
     May the caller read or write data now? The owner always may: who has created a
     file without permissions, or taken them away after opening it, goes on.
 
+    @param credential: after root squash.
     @param appends: no byte that is there is to change, so the right to append is
         enough.
+    """
+    if credential.uid == inode.uid:
+        return True
+    if not mayAccess(inode, credential, access):
+        return False
+    if inode.acl is None or appends or not access & WRITE:
+        return True
+    return bool(permissions(inode, credential) & MAY_WRITE)
+
+
+def requireIOPermission(
+    ctx: CompoundContext, inode: Inode, access: int, appends: bool = False
+) -> Credential:
+    """
+    The caller must be one that L{mayDoIO}.
+
     @return: the caller's credential after root squash.
     @raise NFSError: ACCESS.
     """
     credential: Credential = ctx.export.effective(ctx.credential)
-    if credential.uid != inode.uid:
-        if not mayAccess(inode, credential, access):
-            raise NFSError(nfsstat4.NFS4ERR_ACCESS)
-        if inode.acl is not None and access & WRITE and not appends:
-            if not permissions(inode, credential) & MAY_WRITE:
-                raise NFSError(nfsstat4.NFS4ERR_ACCESS)
+    if not mayDoIO(inode, credential, access, appends):
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     return credential
 
 

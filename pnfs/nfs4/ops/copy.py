@@ -28,7 +28,7 @@ from pnfs.nfs4.fattr_plan import refreshWritten
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import (
     clearSetuid,
-    mayAccess,
+    mayDoIO,
     requireIOState,
     requireNoLayouts,
     withdrawDelegations,
@@ -145,7 +145,7 @@ def requireCopyable(
     reader: Credential = ctx.savedExport.effective(ctx.credential)
     writer: Credential = ctx.export.effective(ctx.credential)
     for file, credential, access in ((source, reader, READ), (inode, writer, WRITE)):
-        if credential.uid != file.uid and not mayAccess(file, credential, access):
+        if not mayDoIO(file, credential, access):
             raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     return writer
 

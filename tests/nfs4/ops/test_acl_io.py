@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pnfs.nfs4.ops.conflicts import mayDoIO
 from pnfs.nfs4.requests import modeAttribute
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID
@@ -111,6 +112,9 @@ class ListedFileTests(SynchronousTestCase):
         truncating = unchecked((4, struct.pack(">Q", 0)))
         self.assertEqual(self.open(WRITE, how=truncating), ACCESS)
         self.assertEqual(self.inode.size, 5)
+        # What neither is at an offset nor an OPEN, such as COPY.
+        self.assertFalse(mayDoIO(self.inode, BOB, WRITE))
+        self.assertTrue(mayDoIO(self.inode, BOB, WRITE, True))
 
     def make(self, how: bytes) -> Any:
         """
