@@ -174,7 +174,7 @@ class WantedDelegations:
             return
         file = inode.state
         if file is None:
-            file = FileState(want.fh, inode, want.export)
+            file = FileState(want.fh, inode, want.export.base)
         if self._wants.get(key) is not want or not client.backProven:
             return
         if table.held(file, client) is not None or not inode.nlink:

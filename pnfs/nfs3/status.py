@@ -82,6 +82,8 @@ _TABLE: dict[type[Exception], nfsstat3] = {
     errors.NoSpace: nfsstat3.NFS3ERR_NOSPC,
     errors.QuotaExceeded: nfsstat3.NFS3ERR_DQUOT,
     errors.TooBig: nfsstat3.NFS3ERR_FBIG,
+    errors.NoSuchAttribute: nfsstat3.NFS3ERR_NOENT,
+    errors.AttributeTooBig: nfsstat3.NFS3ERR_FBIG,
     errors.Fenced: nfsstat3.NFS3ERR_STALE,
     errors.IOFailed: nfsstat3.NFS3ERR_IO,
     errors.Unreachable: nfsstat3.NFS3ERR_JUKEBOX,

@@ -142,6 +142,9 @@ def requireCopyable(
     requireIOState(ctx, inode, stateid, WRITE)
     if ctx.export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
+    if ctx.credential.flavor not in ctx.savedExport.flavors:
+        # Neither SAVEFH nor we may answer WRONGSEC (RFC 8881, section 2.6.3.1.1).
+        raise NFSError(nfsstat4.NFS4ERR_ACCESS)
     reader: Credential = ctx.savedExport.effective(ctx.credential)
     writer: Credential = ctx.export.effective(ctx.credential)
     for file, credential, access in ((source, reader, READ), (inode, writer, WRITE)):
@@ -236,8 +239,8 @@ def _goOn(
     """
     server = ctx.server
     files = [
-        fileState(ctx.fh, inode, ctx.export),
-        fileState(ctx.savedFH, source, ctx.savedExport),
+        fileState(ctx.fh, inode, ctx.export.base),
+        fileState(ctx.savedFH, source, ctx.savedExport.base),
     ]
     for file in files:
         file.copies += 1

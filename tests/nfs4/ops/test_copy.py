@@ -340,6 +340,16 @@ class RightsTests(CopyCase):
         self.assertEqual(self.status(credential=BOB), "ACCESS")
         self.assertEqual(self.status(credential=ALICE), "NFS4_OK")
 
+    def test_flavor(self) -> None:
+        """
+        Nothing is read from an export that wants another security flavour, which
+        its saved filehandle has not been refused for.
+        """
+        other = Export("/other", self.files.backend, rootSquash=False, flavors=(0,))
+        handles = self.files.server.exports.handles
+        handles[self.files.fh(self.source)] = (other, self.source.handle)
+        self.assertEqual(self.status(), "ACCESS")
+
     def test_readOnly(self) -> None:
         """
         Nothing is copied into a read-only export.
