@@ -29,6 +29,9 @@ LAST_OF_MINOR_1 = 58
 LAST_OPERATION = 75
 TAG_LIMIT = 1024
 
+_NO_CHARACTERS = frozenset("\ufffe\uffff")
+"""Two code points that are no characters in ISO 10646, which RFC 3629 is about."""
+
 MODIFYING_REPLY = 1024
 """The most bytes the result of an operation that changes something takes."""
 
@@ -119,8 +122,10 @@ class CompoundServer:
             return [_head(nfsstat4.NFS4ERR_MINOR_VERS_MISMATCH, tag, 0)]
         if tag:
             try:
-                tag.decode("utf-8")
+                wrong = not _NO_CHARACTERS.isdisjoint(tag.decode("utf-8"))
             except UnicodeDecodeError:
+                wrong = True
+            if wrong:
                 return [_head(nfsstat4.NFS4ERR_INVAL, tag, 0)]
         ctx = CompoundContext(
             self.server,

@@ -122,6 +122,9 @@ class CompoundTests(SynchronousTestCase):
         """
         for tag in (b"x", b"four", "Käse".encode()):
             self.assertEqual(self.fixture.run(number(9, 1), tag=tag).tag, tag)
+        for tag in (b"\xed\xa0\x80", b"\xef\xbf\xbe", b"\xc0\xaf"):
+            reply = self.fixture.compound(tag=tag)
+            self.assertEqual(reply.status, nfsstat4.NFS4ERR_INVAL)
         reply = self.fixture.compound(tag=b"\xff")
         self.assertEqual((reply.status, reply.count), (nfsstat4.NFS4ERR_INVAL, 0))
         self.assertRaises(XDRError, self.fixture.compound, tag=b"t" * 1025)
