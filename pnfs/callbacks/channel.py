@@ -245,7 +245,7 @@ class BackChannel:
         if result.sequenceStatus:
             self._setBack(session, slotid, result.sequenceStatus)
             return None
-        self._client.backProven = True
+        self._channels.sessions.proved(session, connection)
         if result.status in _WAS_TAKEN:
             return None
         if op and result.number != int.from_bytes(op[:4], "big"):

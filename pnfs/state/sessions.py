@@ -46,6 +46,7 @@ SEQ4_STATUS_CB_PATH_DOWN_SESSION = 0x200
 SEQ4_STATUS_BACKCHANNEL_FAULT = 0x400
 
 _ATTACHMENT = "sessions"
+_PROVEN = "callbacks answered"
 
 ROUND_SECONDS = 60.0
 SESSIONS_AT_ONCE = 1024
@@ -326,6 +327,13 @@ class Session(SlotTable):
         return flags
 
 
+def _way(session: Session) -> tuple[int, int, bytes]:
+    """
+    Who answers callbacks, and to what.
+    """
+    return session.client.clientid, session.program, session.credential
+
+
 class SessionTable:
     """
     All sessions of a server, and which connections they use.
@@ -440,6 +448,16 @@ class SessionTable:
             session.backWanted = True
             session.backSilent = session.backFault = False
             self._backChanged(session.client)
+            if connection.attachments.get(_PROVEN) == _way(session):
+                session.client.backProven = True
+
+    def proved(self, session: Session, connection: Any) -> None:
+        """
+        The client has answered a callback on a connection. If it makes another
+        session there it need not show that again.
+        """
+        connection.attachments[_PROVEN] = _way(session)
+        session.client.backProven = True
 
     def faulty(self, session: Session) -> None:
         """
@@ -447,6 +465,8 @@ class SessionTable:
         """
         session.backSilent = True
         session.client.backProven = False
+        for connection in session.back:
+            connection.attachments.pop(_PROVEN, None)
         self._backChanged(session.client)
 
     def answered(self, session: Session) -> None:

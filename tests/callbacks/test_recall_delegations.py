@@ -16,6 +16,7 @@ from pnfs.interfaces import IDelegationRecaller
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state.layouts import WHOLE_RW
 from pnfs.state.sessions import (
+    Channel,
     SEQ4_STATUS_CB_PATH_DOWN,
     SEQ4_STATUS_RECALLABLE_STATE_REVOKED,
 )
@@ -338,6 +339,29 @@ class ProbeTests(SynchronousTestCase):
         fixture.mount(b"one", back=True, reclaimComplete=False)
         fixture.clock.advance(0)
         self.assertEqual(holder.connection.sent, [])
+
+    def test_anotherSession(self) -> None:
+        """
+        A client that has answered, and makes another session in the place of the
+        first on the same connection, may be given delegations at once; if it wants
+        callbacks made in another way it has to answer there first.
+        """
+        fixture = DelegationFixture()
+        holder = fixture.holder(b"one")
+        client, connection = holder.client, holder.connection
+        sessions = fixture.server.sessions
+        back = Channel(4096, 4096, 0, 2, 1)
+        for program, proven in ((0x40000000, True), (0x40000001, False)):
+            (old,) = client.sessions.values()
+            sessions.destroy(old)
+            self.assertFalse(client.backProven)
+            made = sessions.create(client, 1, back, back, program, old.credential)
+            sessions.bind(made, connection, True, True)
+            self.assertEqual(client.backProven, proven)
+            sessions.proved(made, connection)
+        sessions.faulty(made)
+        sessions.bind(made, connection, True, True)
+        self.assertFalse(client.backProven)
 
     def test_lost(self) -> None:
         """
