@@ -137,13 +137,17 @@ def rights(inode: Inode, credential: Credential) -> int:
 
 def appendOnly(acl: ACL) -> bool:
     """
-    May there be somebody who may write at the end of the file only?
+    May there be somebody who may write at the end of the file only? The owner is not
+    held to that.
     """
+    denied = False
     for ace in acl.aces:
-        if ace.flag & INHERIT_ONLY:
+        if ace.flag & INHERIT_ONLY or ace.who == _OWNER:
             continue
         bits = ace.mask & (WRITE_DATA | APPEND_DATA)
-        if bits == (APPEND_DATA if ace.type == ALLOW else WRITE_DATA):
+        if ace.type == DENY:
+            denied = denied or bits == WRITE_DATA
+        elif bits == APPEND_DATA or denied and bits & APPEND_DATA:
             return True
     return False
 

@@ -210,6 +210,10 @@ class EvaluateTests(SynchronousTestCase):
             ([deny(12, W), allow(EVERYONE, W | A)], True),
             ([deny(12, W | A), allow(EVERYONE, R)], False),
             ([allow(12, A, 0x0B)], False),
+            ([allow(OWNER, A)], False),
+            ([deny(12, W), allow(11, R | W), allow(OWNER, W | A)], False),
+            ([deny(12, W), allow(20, A | W, 0x40)], True),
+            ([allow(12, A | W), deny(EVERYONE, W)], False),
         ):
             self.assertEqual(appendOnly(acl(*aces)), expected, aces)
 
