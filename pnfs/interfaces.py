@@ -733,7 +733,7 @@ class IDelegationRecaller(Interface):
     async def ask(delegation: Any) -> Any:
         """
         What the holder of a write delegation knows of the file (CB_GETATTR): a
-        L{pnfs.values.HeldAttributes}.
+        L{pnfs.values.HeldAttributes}. It may have lost the delegation by then.
 
         @raise Unreachable: it does not answer; the delegation is being recalled.
         """

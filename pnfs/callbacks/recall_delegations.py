@@ -286,8 +286,15 @@ class DelegationRecaller:
 
     async def ask(self, delegation: DelegationState) -> HeldAttributes:
         """
-        See L{IDelegationRecaller.ask}. All who ask at a time share one CB_GETATTR.
+        See L{IDelegationRecaller.ask}. All who ask at a time share one CB_GETATTR. A
+        client whose lease is over is not asked.
         """
+        client = delegation.client
+        now = self.clock.seconds()
+        if self.server.clients.silent(client, now):
+            # Whoever asks will find that it has given way.
+            self.server.clients.giveWay([client], now)
+            return HeldAttributes()
         waiting: Deferred[HeldAttributes] = Deferred()
         if delegation.query is None:
             delegation.query = [waiting]

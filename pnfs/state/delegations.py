@@ -38,7 +38,6 @@ class DelegationState(RecallableState):
 
     @ivar access: READ, or BOTH for a write delegation: what it stands for as an open.
     @ivar timestamps: its holder says when the file was read and written (RFC 9754).
-    @ivar isOpen: it has been given instead of an open (RFC 9754).
     @ivar recall: the recall under way, or None.
     @ivar change: the change attribute when it was given: its holder tells another
         one if it has changed the file (RFC 8881, section 10.4.3).
@@ -47,7 +46,6 @@ class DelegationState(RecallableState):
 
     access: int = READ
     timestamps: bool = False
-    isOpen: bool = False
     recall: Any = None
     change: int = 0
     query: Any = None
@@ -181,7 +179,6 @@ class DelegationTable:
             None,
             BOTH if write else READ,
             timestamps,
-            False,
             None,
             change,
         )

@@ -188,6 +188,18 @@ class RecallTests(DelegationCase):
         self.assertEqual(self.table.count, 0)
         self.assertEqual(self.want(), 0)
 
+    def test_courtesy(self) -> None:
+        """
+        One that is kept by courtesy only gives way at once to whoever wants the file.
+        """
+        self.fixture.server.clients.courtesySeconds = 1000.0
+        self.clock.advance(2 * LEASE)
+        self.two.run()
+        self.fixture.server.clients.expire(self.clock.seconds())
+        self.assertEqual(self.table.count, 1)
+        self.assertEqual(self.want(), 0)
+        self.assertEqual(self.table.count, 0)
+
     def test_stop(self) -> None:
         """
         When the server stops no timer is left.

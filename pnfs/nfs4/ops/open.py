@@ -14,7 +14,6 @@ afterwards; the delegation's only if there is no other.
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Awaitable, Optional, Union
 
 from pnfs.backends.errors import NameExists, NoSuchName
@@ -22,7 +21,6 @@ from pnfs.namespace.access import EXECUTE, WRITE as MAY_WRITE
 from pnfs.namespace.access import permissions
 from pnfs.namespace.names import checkName
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.delegation_types import WANT_MASK, WANT_OPEN_XOR_DELEGATION
 from pnfs.nfs4.fattr_lists import initial
 from pnfs.nfs4.fattr_set import decodeSettable
 from pnfs.nfs4.operation import hotOperation
@@ -35,7 +33,7 @@ from pnfs.nfs4.ops.conflicts import (
     withdrawDelegations,
 )
 from pnfs.nfs4.ops.courtesy import sharesGiveWay
-from pnfs.nfs4.ops.delegating import delegate, reclaimDelegation, withoutDelegations
+from pnfs.nfs4.ops.delegating import reclaimDelegation
 from pnfs.nfs4.ops.directories import findChild
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import (
@@ -50,11 +48,16 @@ from pnfs.nfs4.ops.open_args import (
     OpenArgs,
     decodeOpen,
 )
+from pnfs.nfs4.ops.open_result import (
+    answer,
+    answerDelegating,
+    plainTail,
+    stateOf,
+)
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import encodeBitmap
 from pnfs.state.delegations import DelegationState
 from pnfs.state.errors import ShareDenied
-from pnfs.state.files import FileState
 from pnfs.state.opens import READ, WRITE, denied
 from pnfs.values import (
     NOW,
@@ -64,14 +67,6 @@ from pnfs.values import (
     NewObject,
     SetAttributes,
 )
-
-OPEN4_RESULT_LOCKTYPE_POSIX = 4
-OPEN4_RESULT_MAY_NOTIFY_LOCK = 0x20
-OPEN4_RESULT_NO_OPEN_STATEID = 0x10
-"""Other flags: PRESERVE_UNLINKED would promise to keep a removed file over a restart."""
-
-_FLAGS = OPEN4_RESULT_LOCKTYPE_POSIX
-_FLAGS_NOTIFY = _FLAGS | OPEN4_RESULT_MAY_NOTIFY_LOCK
 
 DEFAULT_MODE = 0o600
 """Of a new file whose creator names none: it will set one."""
@@ -84,24 +79,6 @@ _NOT_REGULAR = {
     FileType.LNK: nfsstat4.NFS4ERR_SYMLINK,
 }
 _NO_CHANGES = SetAttributes()
-
-_packResult = struct.Struct(">II16sIQQI").pack
-
-_NOTHING_SET = encodeBitmap(0)
-_tails: dict[int, bytes] = {}
-
-
-def _tail(attrset: int, want: int) -> bytes:
-    """
-    The end of the result without a delegation: C{attrset} and C{open_delegation4}.
-    There are few of them, so each is made once.
-    """
-    want &= WANT_MASK
-    key = attrset << 16 | want
-    tail = _tails.get(key)
-    if tail is None:
-        tail = _tails[key] = encodeBitmap(attrset) + withoutDelegations(want)
-    return tail
 
 
 @hotOperation(
@@ -189,12 +166,12 @@ def _reclaim(ctx: CompoundContext, args: OpenArgs) -> None:
         _checkExisting(ctx, args, inode, ctx.export.effective(ctx.credential))
     elif args.access & WRITE and ctx.export.readOnly:
         raise NFSError(nfsstat4.NFS4ERR_ROFS)
-    file = _stateOf(ctx, inode)
+    file = stateOf(ctx, inode)
     if denied(file, args.access, args.deny):
         # Nothing is taken for it from others, silent or not.
         raise NFSError(nfsstat4.NFS4ERR_RECLAIM_CONFLICT)
     delegation = reclaimDelegation(ctx, inode, file, args.reclaims)
-    _answer(ctx, args, inode, file, (0, 0, 0), encodeBitmap(0) + delegation)
+    answer(ctx, args, inode, file, (0, 0, 0), encodeBitmap(0) + delegation)
     if args.access & WRITE:
         inode.state.reclaimed = True
 
@@ -218,7 +195,7 @@ def _openDelegated(
         raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
     if args.deny & READ:
         requireNoDelegations(ctx, inode, True)
-    _answer(ctx, args, inode, file, (atomic, change, change), _tail(0, 0))
+    answer(ctx, args, inode, file, (atomic, change, change), plainTail(0, 0))
 
 
 async def _openDelegatedName(
@@ -388,102 +365,17 @@ def _finish(
     Register the open and answer; the file and the open's stateid become current.
     """
     access, deny = args.access, args.deny
-    file = _stateOf(ctx, inode)
+    file = stateOf(ctx, inode)
     if file.delegations is not None:
         requireNoDelegations(ctx, inode, bool(access & WRITE or deny & READ))
-        file = _stateOf(ctx, inode)
+        file = stateOf(ctx, inode)
     if denied(file, access, deny):
         if not sharesGiveWay(ctx, file, access, deny):
             raise ShareDenied()
         # Maybe nothing is left of what was known of the file.
-        file = _stateOf(ctx, inode)
+        file = stateOf(ctx, inode)
     changes = (atomic, before, after)
     if ctx.server.delegations is None:
-        _answer(ctx, args, inode, file, changes, _tail(attrset, args.want))
+        answer(ctx, args, inode, file, changes, plainTail(attrset, args.want))
         return
-    _openDelegating(ctx, args, inode, file, changes, attrset)
-
-
-def _stateOf(ctx: CompoundContext, inode: Inode) -> FileState:
-    """
-    The state of a file that is about to be opened; it is not the inode's yet if it
-    had none.
-    """
-    file: Optional[FileState] = inode.state
-    if file is None:
-        if not inode.nlink:
-            # Removed while we waited, when nobody had it open.
-            raise NFSError(nfsstat4.NFS4ERR_STALE)
-        fh = ctx.server.filehandles.encode(ctx.export, inode)
-        file = FileState(fh, inode, ctx.export.base)
-    return file
-
-
-def _answer(
-    ctx: CompoundContext,
-    args: OpenArgs,
-    inode: Inode,
-    file: FileState,
-    changes: tuple[int, int, int],
-    tail: bytes,
-) -> None:
-    """
-    @param changes: C{change_info4} of the directory.
-    @param tail: C{attrset} and C{open_delegation4}.
-    """
-    client = ctx.client
-    state = ctx.server.opens.open(file, client, args.owner, args.access, args.deny)
-    inode.state = file
-    stateid = state.stateid
-    ctx.setCurrent(file.fh, inode, ctx.export)
-    ctx.stateid = stateid
-    ctx.out.append(
-        _packResult(
-            18,
-            0,
-            stateid,
-            *changes,
-            _FLAGS if client.backDown else _FLAGS_NOTIFY,
-        )
-        + tail
-    )
-
-
-def _openDelegating(
-    ctx: CompoundContext,
-    args: OpenArgs,
-    inode: Inode,
-    file: FileState,
-    changes: tuple[int, int, int],
-    attrset: int,
-) -> None:
-    """
-    As L{_answer}, with a delegation if the caller may have one.
-    """
-    server = ctx.server
-    access = args.access
-    if access & WRITE:
-        server.delegations.noteWriter(file, ctx.client, ctx.now)
-    want = args.want
-    instead = want & WANT_OPEN_XOR_DELEGATION and ctx.minor >= 2
-    if instead and (args.deny or server.opens.find(file, ctx.client, args.owner)):
-        # The open has to stay, or to be.
-        _answer(ctx, args, inode, file, changes, _tail(attrset, want))
-        return
-    given, delegation = delegate(ctx, inode, file, access, want)
-    tail = (encodeBitmap(attrset) if attrset else _NOTHING_SET) + delegation
-    if given is None or not instead or access & ~given.access:
-        _answer(ctx, args, inode, file, changes, tail)
-        return
-    ctx.setCurrent(file.fh, inode, ctx.export)
-    ctx.stateid = given.stateid
-    ctx.out.append(
-        _packResult(
-            18,
-            0,
-            bytes(16),
-            *changes,
-            _FLAGS_NOTIFY | OPEN4_RESULT_NO_OPEN_STATEID,
-        )
-        + tail
-    )
+    answerDelegating(ctx, args, inode, file, changes, attrset)

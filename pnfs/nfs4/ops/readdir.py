@@ -30,6 +30,7 @@ from pnfs.nfs4.ops.admission import seen, visible
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
+from pnfs.state.errors import StateError
 from pnfs.state.layouts import mayBeWritten
 from pnfs.values import DirectoryEntry, FileType, FSStatistics
 from pnfs.xdr.codec import PAD
@@ -158,7 +159,7 @@ async def _askHolders(ctx: CompoundContext, entries: Any) -> Any:
         if done:
             entries[index] = attrs.evolve(entries[index], inode=result)
         else:
-            result.trap(BackendError)  # type: ignore[attr-defined]
+            result.trap(BackendError, StateError)  # type: ignore[attr-defined]
     return entries
 
 

@@ -15,29 +15,26 @@ from pnfs.nfs4.requests import opaque
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID, decodeBitmap, encodeBitmap
 from pnfs.state.layouts import WHOLE_RW
-from pnfs.values import SetAttributes
 from tests.nfs4.fixture import Reply
 from tests.nfs4.ops.delegations import (
     ATIME,
     CHANGE,
     DELEG_ATIME,
     DELEG_MTIME,
+    LEASE,
     MTIME,
-    NO_DELEG,
     SIZE,
     TIMESTAMPS,
-    XOR,
     DelegationCase,
     Holder,
     finished,
     getattrArgs,
     pending,
-    readArgs,
     setattrArgs,
     time4,
     u64,
 )
-from tests.nfs4.ops.files import BOTH, READ, now
+from tests.nfs4.ops.files import READ, now
 
 SECOND = 10**9
 OPEN_ARGUMENTS = 86
@@ -205,6 +202,19 @@ class GetattrTests(DelegationCase):
         self.clock.advance(2.1)
         self.assertEqual(outcome[0].status, nfsstat4.NFS4ERR_DELAY)
         self.assertIsNotNone(self.fixture.heldOf(self.file)[0].recall)
+
+    def test_leaseOver(self) -> None:
+        """
+        A holder whose lease is over is not asked: it gives way.
+        """
+        self.hold()
+        self.fixture.server.clients.courtesySeconds = 1000.0
+        self.clock.advance(2 * LEASE)
+        self.two.run()
+        self.fixture.server.clients.expire(self.clock.seconds())
+        self.assertEqual(self.table.count, 1)
+        self.assertEqual(seen(finished(self.begin(self.two))).size, 0)
+        self.assertEqual(self.table.count, 0)
 
     def test_refused(self) -> None:
         """

@@ -499,6 +499,18 @@ class InsteadOfOpenTests(DelegationCase):
         self.assertEqual((opened.kind, opened.why), (NONE_EXT, RESOURCE))
         self.assertFalse(opened.flags & 0x10)
 
+    def test_notBothKinds(self) -> None:
+        """
+        A delegation that would not cover the open does not come beside it; nor one
+        that is held already.
+        """
+        opened = self.one.open(self.file, BOTH, XOR | WANT_READ)
+        self.assertEqual((opened.kind, opened.flags & 0x10), (NONE_EXT, 0))
+        other = self.fixture.make(b"other", 0o666)
+        self.one.open(other, READ)
+        opened = self.one.open(other, READ, XOR | ANY, owner=b"second")
+        self.assertEqual((opened.kind, opened.flags & 0x10), (NONE_EXT, 0))
+
     def test_shareReservation(self) -> None:
         """
         Who denies something to others needs an open.

@@ -31,7 +31,7 @@ from tests.nfs4.ops.delegations import (
     Holder,
     readArgs,
 )
-from tests.nfs4.ops.files import BOB, BOTH, READ, WRITE, closeArgs
+from tests.nfs4.ops.files import BOB, READ, WRITE, closeArgs
 
 CLAIM_FH = struct.pack(">I", 4)
 CONTENTION, RESOURCE, FTYPE, CANCELLED, IS_DIR = 1, 2, 3, 7, 8
