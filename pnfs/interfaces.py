@@ -730,6 +730,12 @@ class IDelegationRecaller(Interface):
         Find out, soon, whether a client answers callbacks: else it gets none.
         """
 
+    def proof(client: Any) -> Any:
+        """
+        If that is being found out now: a Deferred that fires with None when it is
+        known, or after half a second; else None.
+        """
+
     async def ask(delegation: Any) -> Any:
         """
         What the holder of a write delegation knows of the file (CB_GETATTR): a

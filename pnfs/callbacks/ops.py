@@ -18,7 +18,6 @@ from pnfs.nfs4.types import (
     bitmap4,
     bool_t,
     deviceid4,
-    fattr4,
     length4,
     nfs_fh4,
     offset4,
@@ -30,7 +29,6 @@ from pnfs.nfs4.types import (
     uint32_t,
     uint64_t,
 )
-from pnfs.values import HeldAttributes
 from pnfs.xdr.codec import PAD, Array, Opaque, Union, codecFor
 from pnfs.xdr.errors import XDRError
 
@@ -58,16 +56,7 @@ NOTIFY_DEVICEID4_DELETE = 2
 
 _TWO = struct.Struct(">II")
 _unpackTwo = _TWO.unpack_from
-_packTwo = _TWO.pack
 _unpackNumber = struct.Struct(">I").unpack_from
-_unpackLong = struct.Struct(">Q").unpack_from
-_unpackTime = struct.Struct(">qI").unpack_from
-_decodeFattr = codecFor(fattr4).decode
-
-_HELD = ((3, "change"), (4, "size"), (84, "atime"), (85, "mtime"))
-"""FATTR4_CHANGE, SIZE, TIME_DELEG_ACCESS, TIME_DELEG_MODIFY."""
-_GETATTR = 1 << 3 | 1 << 4
-_GETATTR_TIMES = 1 << 84 | 1 << 85
 
 
 # -- CB_SEQUENCE (section 20.9) --------------------------------------------------
@@ -187,16 +176,6 @@ class CB_RECALL4args:
 
 
 @attrs.define
-class CB_GETATTR4args:
-    """
-    Tell attributes of a file under a write delegation (section 20.1).
-    """
-
-    fh: nfs_fh4
-    attr_request: bitmap4
-
-
-@attrs.define
 class CB_RECALL_ANY4args:
     """
     Give some recallable objects back, the client's choice (section 20.6).
@@ -274,7 +253,10 @@ class CB_OFFLOAD4args:
     ]
 
 
-def _op(number: int, value: Any) -> bytes:
+def encodeOp(number: int, value: Any) -> bytes:
+    """
+    An C{nfs_cb_argop4} from its number and arguments.
+    """
     return number.to_bytes(4, "big") + codecFor(type(value)).encode(value)
 
 
@@ -288,7 +270,7 @@ def cbSequence(
     """
     CB_SEQUENCE; the reply is not to be cached.
     """
-    return _op(
+    return encodeOp(
         OP_CB_SEQUENCE,
         CB_SEQUENCE4args(
             sessionid, sequenceid, slotid, highest, False, list(referring)
@@ -309,7 +291,7 @@ def cbLayoutRecallFile(
     CB_LAYOUTRECALL of a range of one file.
     """
     what = layoutrecall_file4(fh, offset, length, stateid)
-    return _op(
+    return encodeOp(
         OP_CB_LAYOUTRECALL,
         CB_LAYOUTRECALL4args(layoutType, iomode, changed, (LAYOUTRECALL4_FILE, what)),
     )
@@ -321,7 +303,7 @@ def cbLayoutRecallFSID(
     """
     CB_LAYOUTRECALL of everything in one file system.
     """
-    return _op(
+    return encodeOp(
         OP_CB_LAYOUTRECALL,
         CB_LAYOUTRECALL4args(
             layoutType, iomode, changed, (LAYOUTRECALL4_FSID, fsid4(*fsid))
@@ -333,79 +315,10 @@ def cbLayoutRecallAll(layoutType: int, iomode: int, changed: bool) -> bytes:
     """
     CB_LAYOUTRECALL of everything the client holds.
     """
-    return _op(
+    return encodeOp(
         OP_CB_LAYOUTRECALL,
         CB_LAYOUTRECALL4args(layoutType, iomode, changed, (LAYOUTRECALL4_ALL, None)),
     )
-
-
-def cbRecall(stateid: bytes, truncate: bool, fh: bytes) -> bytes:
-    """
-    CB_RECALL of a delegation.
-    """
-    return _op(OP_CB_RECALL, CB_RECALL4args(stateid, truncate, fh))
-
-
-def cbGetattr(fh: bytes, timestamps: bool) -> bytes:
-    """
-    CB_GETATTR of what the holder of a write delegation knows better.
-
-    @param timestamps: of the times, too (RFC 9754).
-    """
-    wanted = _GETATTR | _GETATTR_TIMES if timestamps else _GETATTR
-    return _op(OP_CB_GETATTR, CB_GETATTR4args(fh, wanted))
-
-
-def decodeGetattr(status: int, buf: Any, pos: int) -> Optional[HeldAttributes]:
-    """
-    The result of CB_GETATTR; None if it failed.
-
-    @raise XDRError: it is malformed, or tells what was not asked for.
-    """
-    if status:
-        return None
-    fattr, _ = _decodeFattr(buf, pos)
-    found: dict[str, int] = {}
-    values = fattr.attr_vals
-    if fattr.attrmask & ~(_GETATTR | _GETATTR_TIMES):
-        raise XDRError("attributes that were not asked for")
-    at = 0
-    try:
-        for number, name in _HELD:
-            if not fattr.attrmask >> number & 1:
-                continue
-            if name in ("change", "size"):
-                (found[name],) = _unpackLong(values, at)
-                at += 8
-            else:
-                seconds, nanoseconds = _unpackTime(values, at)
-                found[name] = seconds * 1000000000 + nanoseconds
-                at += 12
-    except struct.error:
-        raise XDRError("truncated") from None
-    return HeldAttributes(**found)
-
-
-def cbPushDeleg(fh: bytes, delegation: bytes) -> bytes:
-    """
-    CB_PUSH_DELEG (section 20.5).
-
-    @param delegation: an C{open_delegation4}.
-    """
-    return b"".join(
-        (_packTwo(OP_CB_PUSH_DELEG, len(fh)), fh, PAD[len(fh) & 3], delegation)
-    )
-
-
-def cbRecallableObjAvail(keep: int, typeMask: int) -> bytes:
-    """
-    CB_RECALLABLE_OBJ_AVAIL (section 20.7): there are some again.
-
-    @param typeMask: as for L{cbRecallAny}.
-    """
-    return OP_CB_RECALLABLE_OBJ_AVAIL.to_bytes(4, "big") + codecFor(
-        CB_RECALL_ANY4args
-    ).encode(CB_RECALL_ANY4args(keep, typeMask))
 
 
 def cbRecallAny(keep: int, typeMask: int) -> bytes:
@@ -414,7 +327,7 @@ def cbRecallAny(keep: int, typeMask: int) -> bytes:
 
     @param typeMask: a bit per kind of object (C{RCA4_TYPE_MASK_*}).
     """
-    return _op(OP_CB_RECALL_ANY, CB_RECALL_ANY4args(keep, typeMask))
+    return encodeOp(OP_CB_RECALL_ANY, CB_RECALL_ANY4args(keep, typeMask))
 
 
 def cbNotifyLock(fh: bytes, clientid: int, owner: bytes) -> bytes:
@@ -423,7 +336,7 @@ def cbNotifyLock(fh: bytes, clientid: int, owner: bytes) -> bytes:
 
     @param owner: the lock owner, without its clientid.
     """
-    return _op(
+    return encodeOp(
         OP_CB_NOTIFY_LOCK, CB_NOTIFY_LOCK4args(fh, state_owner4(clientid, owner))
     )
 
@@ -437,7 +350,7 @@ def cbOffload(
     @param fh: of the destination.
     """
     info = count if status else write_response4([], count, committed, verifier)
-    return _op(OP_CB_OFFLOAD, CB_OFFLOAD4args(fh, stateid, (status, info)))
+    return encodeOp(OP_CB_OFFLOAD, CB_OFFLOAD4args(fh, stateid, (status, info)))
 
 
 def cbNotifyDeviceid(
@@ -458,7 +371,7 @@ def cbNotifyDeviceid(
         for value in values:
             body = codecFor(type(value)).encode(value)
             changes.append(notify4(1 << kind, body))
-    return _op(OP_CB_NOTIFY_DEVICEID, CB_NOTIFY_DEVICEID4args(changes))
+    return encodeOp(OP_CB_NOTIFY_DEVICEID, CB_NOTIFY_DEVICEID4args(changes))
 
 
 # -- CB_COMPOUND (section 20.1) --------------------------------------------------

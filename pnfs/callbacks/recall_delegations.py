@@ -32,8 +32,10 @@ from zope.interface import implementer
 
 from pnfs.backends.errors import Unreachable
 from pnfs.callbacks.channel import CallbackFailed, NoBackChannel
-from pnfs.callbacks.ops import cbGetattr, cbRecall, cbRecallAny, decodeGetattr
+from pnfs.callbacks.delegation_ops import cbGetattr, cbRecall, decodeGetattr
+from pnfs.callbacks.ops import cbRecallAny
 from pnfs.callbacks.pacing import Turns
+from pnfs.callbacks.proving import Proofs, failed
 from pnfs.callbacks.wanted_delegations import WantedDelegations
 from pnfs.interfaces import IDelegationRecaller
 from pnfs.nfs4.context import ServerContext
@@ -168,7 +170,9 @@ class DelegationRecaller:
         self.deadlineSeconds = (
             2 * lease if deadlineSeconds is None else max(lease, deadlineSeconds)
         )
-        self._proving: dict[Any, IDelayedCall] = {}
+        proofs = self._proofs = Proofs(server.clock, self.call)
+        self.prove = proofs.prove
+        self.proof = proofs.proof
         self._pressed = -PRESSURE_SECONDS
         wanted = self.wanted = WantedDelegations(self)
         self.push = wanted.push
@@ -258,29 +262,10 @@ class DelegationRecaller:
         A listener for L{pnfs.state.clients.ClientTable}: the client's lease is over
         or it has restarted.
         """
-        proving = self._proving.pop(client, None)
-        if proving is not None and proving.active():
-            proving.cancel()
+        self._proofs.forget(client)
         self.wanted.clientGone(client)
         for file in self.server.delegations.dropClient(client):
             self.settle(file)
-
-    # -- the way to the client -----------------------------------------------
-
-    def prove(self, client: Any) -> None:
-        """
-        See L{IDelegationRecaller.prove}. Not at once: the client must have our reply
-        to CREATE_SESSION first.
-        """
-        if not (client.backProven or client.backDown or client in self._proving):
-            self._proving[client] = self.clock.callLater(0, self._probe, client)
-
-    def _probe(self, client: Any) -> None:
-        def ended(result: Any) -> None:
-            self._proving.pop(client, None)
-            failed(result, "CB_SEQUENCE")
-
-        self.call(client, b"").addBoth(ended)
 
     # -- attributes ------------------------------------------------------------
 
@@ -349,21 +334,7 @@ class DelegationRecaller:
         for recall in self.active:
             recall.stop()
         self.active.clear()
-        for timer in self._proving.values():
-            if timer.active():
-                timer.cancel()
-        self._proving.clear()
-
-
-def failed(result: Any, name: str) -> bool:
-    """
-    Has a callback failed? Any reason but the client's silence is a defect.
-    """
-    if not isinstance(result, Failure):
-        return False
-    if not isinstance(result.value, CallbackFailed):
-        _log.failure("{callback} failed", result, callback=name)
-    return True
+        self._proofs.stop()
 
 
 def _done(result: None) -> None:

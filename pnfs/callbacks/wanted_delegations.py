@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from pnfs.backends.errors import BackendError
 from pnfs.callbacks.channel import CallbackFailed
-from pnfs.callbacks.ops import cbPushDeleg, cbRecallableObjAvail
+from pnfs.callbacks.delegation_ops import cbPushDeleg, cbRecallableObjAvail
 from pnfs.nfs4.delegation_types import openDelegation
 from pnfs.nfs4.status import nfsstat4
 from pnfs.rpc.coroutines import drive

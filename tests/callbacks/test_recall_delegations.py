@@ -11,12 +11,10 @@ from zope.interface.verify import verifyObject
 
 from pnfs.callbacks.ops import OP_CB_RECALL, OP_CB_RECALL_ANY
 from pnfs.callbacks.pacing import PER_TURN
-from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.interfaces import IDelegationRecaller
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state.layouts import WHOLE_RW
 from pnfs.state.sessions import (
-    Channel,
     SEQ4_STATUS_CB_PATH_DOWN,
     SEQ4_STATUS_RECALLABLE_STATE_REVOKED,
 )
@@ -320,89 +318,3 @@ class ManyReadersTests(SynchronousTestCase):
         fixture.recalls.stop()
         for each in [*readers, writer]:
             each.connection.connectionLost()
-
-
-class ProbeTests(SynchronousTestCase):
-    """
-    Whether a client answers is found out when it offers a back channel.
-    """
-
-    def test_withCreateSession(self) -> None:
-        """
-        A CB_SEQUENCE goes out after CREATE_SESSION has been answered; nothing else.
-        """
-        fixture = DelegationFixture()
-        fixture.mount(back=True)
-        self.assertEqual(fixture.connection.sent, [])
-        fixture.clock.advance(0)
-        self.assertEqual(len(fixture.connection.sent), 1)
-        self.assertFalse(fixture.client.backProven)
-        fixture.connection.connectionLost()
-
-    def test_onlyOnce(self) -> None:
-        """
-        A further session of a client that has answered is not tried again (4.1: no
-        CB_NULL per session, 518).
-        """
-        fixture = DelegationFixture()
-        holder = fixture.holder(b"one")
-        self.assertTrue(holder.client.backProven)
-        fixture.connection = holder.connection
-        fixture.mount(b"one", back=True, reclaimComplete=False)
-        fixture.clock.advance(0)
-        self.assertEqual(holder.connection.sent, [])
-
-    def test_anotherSession(self) -> None:
-        """
-        A client that has answered, and makes another session in the place of the
-        first on the same connection, may be given delegations at once; if it wants
-        callbacks made in another way it has to answer there first.
-        """
-        fixture = DelegationFixture()
-        holder = fixture.holder(b"one")
-        client, connection = holder.client, holder.connection
-        sessions = fixture.server.sessions
-        back = Channel(4096, 4096, 0, 2, 1)
-        for program, proven in ((0x40000000, True), (0x40000001, False)):
-            (old,) = client.sessions.values()
-            sessions.destroy(old)
-            self.assertFalse(client.backProven)
-            made = sessions.create(client, 1, back, back, program, old.credential)
-            sessions.bind(made, connection, True, True)
-            self.assertEqual(client.backProven, proven)
-            sessions.proved(made, connection)
-        sessions.faulty(made)
-        sessions.bind(made, connection, True, True)
-        self.assertFalse(client.backProven)
-
-    def test_lost(self) -> None:
-        """
-        When its connection is lost it has to answer again on another one.
-        """
-        fixture = DelegationFixture()
-        holder = fixture.holder(b"one")
-        holder.connection.connectionLost()
-        self.assertFalse(holder.client.backProven)
-
-    def test_withoutBackChannels(self) -> None:
-        """
-        A server without back channels does not fall over.
-        """
-        fixture = DelegationFixture()
-        fixture.server.channels = None
-        recaller = DelegationRecaller(fixture.server)
-        client = fixture.holder(b"one", back=False).client
-        client.backDown = False
-        recaller.prove(client)
-        fixture.clock.advance(0)
-        self.assertFalse(client.backProven)
-
-    def test_deadlineOption(self) -> None:
-        """
-        A delegation is never revoked before a lease is over (RFC 8881, section
-        10.2.1), whatever is configured.
-        """
-        fixture = DelegationFixture()
-        for configured, expected in ((None, 2 * LEASE), (1.0, LEASE), (50.0, 50.0)):
-            recaller = DelegationRecaller(fixture.server, configured)
-            self.assertEqual(recaller.deadlineSeconds, expected)

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.callbacks import ops
+from pnfs.callbacks.delegation_ops import cbRecall
 from pnfs.client.callbacks import CALLBACK_PROGRAM, Callbacks
 from pnfs.nfs4.status import nfsstat4
 from pnfs.values import ANONYMOUS
@@ -115,7 +116,7 @@ class CallbacksTests(SynchronousTestCase):
         for operation, number, status in (
             (ops.cbRecallAny(3, 0x10), 8, 0),
             (struct.pack(">II", 10, 7), 10, 0),
-            (ops.cbRecall(STATEID, False, FH), 4, nfsstat4.NFS4ERR_BAD_STATEID),
+            (cbRecall(STATEID, False, FH), 4, nfsstat4.NFS4ERR_BAD_STATEID),
             (struct.pack(">I", 6), 6, nfsstat4.NFS4ERR_NOTSUPP),
             (struct.pack(">I", 77), 10044, nfsstat4.NFS4ERR_OP_ILLEGAL),
             (

@@ -15,6 +15,7 @@ from typing import Any, Optional
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.delegation_types import (
     NO_DELEGATION,
+    WANT_ANY_DELEG,
     OPEN_DELEGATE_READ_ATTRS_DELEG,
     OPEN_DELEGATE_WRITE,
     OPEN_DELEGATE_WRITE_ATTRS_DELEG,
@@ -61,6 +62,24 @@ def withoutDelegations(want: int) -> bytes:
     if want == WANT_CANCEL:
         return whyNone(WND4_CANCELLED)
     return whyNone(WND4_RESOURCE)
+
+
+def pendingProof(ctx: CompoundContext, want: int) -> Any:
+    """
+    Who wants a delegation in so many words waits until it is known whether it answers
+    callbacks, if that is being found out now.
+
+    @param want: OPEN4_SHARE_ACCESS_WANT_* bits.
+    @return: a Deferred to wait for, or None.
+    """
+    delegating = ctx.server.delegating
+    if (
+        delegating is None
+        or ctx.client.backProven
+        or not 0 < want & WANT_MASK <= WANT_ANY_DELEG
+    ):
+        return None
+    return delegating.proof(ctx.client)
 
 
 def delegate(

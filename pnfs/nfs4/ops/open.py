@@ -33,7 +33,7 @@ from pnfs.nfs4.ops.conflicts import (
     withdrawDelegations,
 )
 from pnfs.nfs4.ops.courtesy import sharesGiveWay
-from pnfs.nfs4.ops.delegating import reclaimDelegation
+from pnfs.nfs4.ops.delegating import pendingProof, reclaimDelegation
 from pnfs.nfs4.ops.directories import findChild
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import (
@@ -99,6 +99,28 @@ def open_(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[int]
     (CLAIM_NULL), or the current file itself (CLAIM_FH, CLAIM_PREVIOUS).
     """
     args, pos = decodeOpen(buf, pos)
+    if args.want:
+        proof = pendingProof(ctx, args.want)
+        if proof is not None:
+            return _openProven(ctx, args, pos, proof)
+    return _open(ctx, args, pos)
+
+
+async def _openProven(
+    ctx: CompoundContext, args: OpenArgs, pos: int, proof: Any
+) -> int:
+    """
+    Wait until it is known whether the client answers callbacks.
+    """
+    await proof
+    after = _open(ctx, args, pos)
+    return after if isinstance(after, int) else await after
+
+
+def _open(ctx: CompoundContext, args: OpenArgs, pos: int) -> Union[int, Awaitable[int]]:
+    """
+    Do as the claim says.
+    """
     claim = args.claim
     if claim == CLAIM_NULL:
         directory = ctx.requireDirectory()

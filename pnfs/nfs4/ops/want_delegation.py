@@ -27,7 +27,7 @@ from pnfs.nfs4.delegation_types import (
 )
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.conflicts import mayAccess
-from pnfs.nfs4.ops.delegating import delegate, reclaimDelegation
+from pnfs.nfs4.ops.delegating import delegate, pendingProof, reclaimDelegation
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.open_args import CLAIM_DELEG_PREV_FH, CLAIM_FH, CLAIM_PREVIOUS
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -75,7 +75,7 @@ _decode = codecFor(WANT_DELEGATION4args).decode
         "WRONG_TYPE"
     ),
 )
-def want_delegation(ctx: CompoundContext, buf: Any, pos: int) -> int:
+async def want_delegation(ctx: CompoundContext, buf: Any, pos: int) -> int:
     """
     Give a delegation of the current object, or say why not. What the caller may do
     with the file decides what it may be given, as if it had opened it.
@@ -101,6 +101,9 @@ def want_delegation(ctx: CompoundContext, buf: Any, pos: int) -> int:
         return pos
     if want & ~_KNOWN or wanted > WANT_CANCEL or wanted == WANT_NO_PREFERENCE:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
+    proof = pendingProof(ctx, want)
+    if proof is not None:
+        await proof
     server.recovery.checkOrdinary(ctx.client, ctx.now)
     if inode.ftype != FileType.REG:
         isDirectory = inode.ftype == FileType.DIR
