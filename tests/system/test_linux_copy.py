@@ -128,3 +128,29 @@ class CopyTests(LinuxTestCase):
         self.assertEqual(guest.results(), _EXPECTED, guest.output)
         self.assertGreaterEqual(capture.callbacks()[_CB_OFFLOAD], 1)
         self.assertEqual(capture.malformed(), [])
+
+    def test_killed(self) -> None:
+        """
+        The metadata server is killed in the middle of copies, and started again: a
+        copy that went on then is made again, and nothing is wrong or hangs.
+        """
+        cluster = self.cluster(
+            *("--layout", "files", "--data-servers", "3", "--lease", "10")
+        )
+        guest = self.begin(cluster)
+        pid = cluster.dataServers[0].pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            guest.tell("copy")
+            time.sleep(1)
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.3)
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(2)
+            crashed = cluster.crash(cluster.mds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1)
+        cluster.restart(crashed)
+        guest.finish(600)
+        self.assertEqual(guest.results(), _EXPECTED, guest.output)
