@@ -41,6 +41,9 @@ from pnfs.values import (
 SLICE = 16 << 20
 """Bytes of a slice per column."""
 
+SECONDS = 2.0
+"""After which a slice ends where it is: a copy can be stopped between two."""
+
 CALLS = 16
 """Orders to copy that are under way at data servers at the same time, in all."""
 
@@ -68,10 +71,14 @@ class Slice:
     """
     What has come of a slice.
 
+    @ivar offset: where it begins.
+    @ivar until: when it is to end.
     @ivar done: bytes from its start on.
     @ivar told: verifiers by data server; one that is none if it has changed.
     """
 
+    offset: int
+    until: float
     done: int = 0
     committed: int = int(Stable.FILE_SYNC)
     told: dict[bytes, bytes] = attrs.Factory(dict)
@@ -97,11 +104,14 @@ class Copying:
         servers: DataServers,
         mint: Callable[[Placement, int], bytes],
         readColumn: Callable[[Placement, int, int, int], Awaitable[list[Any]]],
+        seconds: Callable[[], float],
     ) -> None:
         """
         @param mint: makes a capability filehandle for a placement and iomode.
         @param readColumn: gives the pieces of a range of a column.
+        @param seconds: the monotonic clock.
         """
+        self._seconds = seconds
         self._servers = servers
         self._mint = mint
         self._readColumn = readColumn
@@ -121,7 +131,7 @@ class Copying:
         @raise BackendError: nothing of it could be copied.
         """
         count = min(count, SLICE * len(placement.columns))
-        found = Slice()
+        found = Slice(offset, self._seconds() + SECONDS)
         runs = list(_runs(placement, offset, source, sourceOffset, count))
         outcomes = await gatherOutcomes(
             [self._finish(found, placement, source, run) for run in runs]
@@ -143,11 +153,16 @@ class Copying:
         self, found: Slice, placement: Placement, source: Placement, run: _Run
     ) -> None:
         """
-        Have one data server do all of its part.
+        Have one data server do its part, as far as time allows. Whoever has the
+        beginning of the slice does some of it in any case.
         """
         while run.done < run.count:
             await self._calls.acquire()
             try:
+                if (
+                    run.done or run.offset > found.offset
+                ) and self._seconds() >= found.until:
+                    return
                 result = await self._step(placement, source, run)
             finally:
                 self._calls.release()

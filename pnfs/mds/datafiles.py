@@ -72,7 +72,7 @@ class DataFiles(SparseFiles, Copies):
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self._ragged: set[tuple[int, bytes]] = set()
         self._minted: dict[tuple[Any, ...], bytes] = {}
-        self._copying = Copying(servers, self.mint, self._readColumn)
+        self._copying = Copying(servers, self.mint, self._readColumn, clock.seconds)
         self.removals = Removals(servers.on, clock)
 
     # -- handles -----------------------------------------------------------------

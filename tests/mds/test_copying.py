@@ -374,6 +374,37 @@ class FailureTests(CopyCase):
         self.assertEqual(failure.value.status, nfsstat4.NFS4ERR_DELAY)
         self.wire.cut.clear()
 
+    def test_slow(self) -> None:
+        """
+        With data servers that are slow an answer comes in time, with what has been
+        done; asked again and again, all of it gets there.
+        """
+        fh, stateid = self.create(b"b")
+        for backend in self.backends:
+            backend.copyBytes = UNIT
+            self.slow(backend)
+        done = 0
+        while done < len(self.data):
+            found = self.later(self.copying(fh, stateid, done, done), 10)
+            self.assertGreater(found[1], 0)
+            done += found[1]
+        self.assertGreater(self.done(OP_COPY)[0], 3)
+        self.assertTrue(self.get(fh, stateid) == self.data)
+
+    def slow(self, backend: MemoryDataServerBackend) -> None:
+        """
+        Have each step take more than a second.
+        """
+        inner = backend.copy
+
+        async def later(*call: Any) -> Any:
+            waiter: Deferred[None] = Deferred()
+            self.clock.callLater(1.5, waiter.callback, None)
+            await waiter
+            return await inner(*call)
+
+        self.patch(backend, "copy", later)
+
     def test_full(self) -> None:
         """
         A copy that no longer fits tells NOSPC.
