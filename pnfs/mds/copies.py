@@ -85,7 +85,7 @@ class Copies:
         See L{pnfs.interfaces.IFileData.copy}. A file without data files gets them where the source
         has its own.
         """
-        origin = await self._placing.place(sourceExport, source)
+        origin = (await self._placing.place(sourceExport, source)).live
         placement = await self._placing.share(export, inode, origin)
         try:
             await self._hearVerifiers(placement)
@@ -111,12 +111,12 @@ class Copies:
         """
         See L{pnfs.interfaces.IFileData.clone}. Nobody writes through the metadata server meanwhile.
         """
-        origin = await self._placing.place(sourceExport, source)
+        origin = (await self._placing.place(sourceExport, source)).live
         await self._placing.place(export, inode, origin)
         key = (export.id, inode.handle)
         await self._turns.take(key)
         try:
-            placement = await export.backend.loadPlacement(inode)
+            placement = (await export.backend.loadPlacement(inode)).live
             await self._copying.clone(placement, offset, origin, sourceOffset, count)
             await self._grown(export, inode, placement, offset, count)
         finally:

@@ -153,6 +153,7 @@ class DataFiles(SparseFiles, Copies):
             placement = await export.backend.loadPlacement(inode)
             if placement is None:
                 return
+            placement = placement.live
             found = await self._servers.askAll(placement)
             size = max(inode.size, max(a.size for a in found.values()))
             short = [uuid for uuid, a in found.items() if a.size < size]
@@ -235,17 +236,11 @@ class DataFiles(SparseFiles, Copies):
         See L{IFileData.fence}. The new epoch is in the placement first: whatever
         is granted from now on carries it.
         """
-        old = await export.backend.loadPlacement(inode)
-        if old is None:
-            return
-        placement = attrs.evolve(old, epoch=old.epoch + 1)
-        await export.backend.storePlacement(inode, placement)
-        await gather(
-            [
-                self._servers.fence(uuid, placement.name, placement.epoch)
-                for uuid in placement.dataServers
-            ]
+        placement = await self._placing.change(
+            export, inode, lambda old: attrs.evolve(old, epoch=old.epoch + 1)
         )
+        if placement is not None:
+            await self._servers.fenceAll(placement)
 
     # -- reading and writing for clients without layouts -------------------------------
 
@@ -262,6 +257,7 @@ class DataFiles(SparseFiles, Copies):
         count = min(count, size - offset)
         if placement is None:
             return ReadResult([bytes(count)], count, offset + count >= size)
+        placement = placement.live
         results = await gather(
             [
                 self._readColumn(placement, column, start, length)
@@ -380,6 +376,7 @@ class DataFiles(SparseFiles, Copies):
         placement = await export.backend.loadPlacement(inode)
         if placement is None:
             return bytes(8)
+        placement = placement.live
         uuids = placement.dataServers
         verifiers = await gather(
             [

@@ -240,7 +240,7 @@ class DataServers:
         """
         Has every data server of a file some room left, as far as is known?
         """
-        return not self._full or self._full.isdisjoint(placement.dataServers)
+        return not self._full or self._full.isdisjoint(placement.live.dataServers)
 
     def down(self, uuid: bytes, reason: Exception) -> None:
         """
@@ -294,22 +294,24 @@ class DataServers:
 
     async def onAll(self, placement: Placement, call: Callable[[Any], Any]) -> None:
         """
-        As L{onFile}, at all data servers of a file, or at none if one of them
-        does not answer.
+        As L{onFile}, at all data servers of a file that are not stale, or at none if
+        one of them does not answer.
         """
-        for uuid in placement.dataServers:
+        uuids = placement.live.dataServers
+        for uuid in uuids:
             member = self.byUUID(uuid)
             if not member.up:
                 raise Unreachable(f"data server {member.config.name} does not answer")
-        await gather([self.onFile(uuid, call) for uuid in placement.dataServers])
+        await gather([self.onFile(uuid, call) for uuid in uuids])
 
     async def askAll(self, placement: Placement) -> dict[bytes, Any]:
         """
         Attributes of a file's data files by data server, of one mirror at least of
-        each column.
+        each column, and of none that is stale.
 
         @raise BackendError: no mirror of a column gives them.
         """
+        placement = placement.live
         uuids = placement.dataServers
         outcomes = await gatherOutcomes(
             [self.onFile(uuid, lambda ds: ds.getattr(placement.name)) for uuid in uuids]
@@ -418,6 +420,19 @@ class DataServers:
             raise
         except BackendError as error:
             raise Unreachable(f"cannot fence {name.decode()}: {error}") from error
+
+    async def fenceAll(self, placement: Placement) -> None:
+        """
+        Fence all data files of a file at its epoch, those of stale mirrors, too.
+
+        @raise Unreachable: a data server is not configured.
+        """
+        await gather(
+            [
+                self.fence(uuid, placement.name, placement.epoch)
+                for uuid in placement.everywhere
+            ]
+        )
 
     async def fence(self, uuid: bytes, name: bytes, epoch: int) -> None:
         """

@@ -86,6 +86,7 @@ class SparseFiles:
         placement = await export.backend.loadPlacement(inode)
         if placement is None:
             return offset if hole else None
+        placement = placement.live
         if hole:
             return min(size, await self._seekHole(placement, offset, size))
         found = await self._seekData(placement, offset)
@@ -180,6 +181,7 @@ class SparseFiles:
         eof = offset + count >= size
         if placement is None:
             return SegmentsResult([Segment(offset, count, None)], count, eof)
+        placement = placement.live
         results = await gather(
             [
                 self._segmentsOf(placement, column, start, length)
@@ -281,10 +283,10 @@ class SparseFiles:
         See L{IFileData.deallocate}. What a column's object has in other columns'
         units may go, too.
         """
-        placement = await export.backend.loadPlacement(inode)
         key = (export.id, inode.handle)
         await self._turns.share(key)
         try:
+            placement = await export.backend.loadPlacement(inode)
             if placement is not None:
                 # Behind the end as it is known here there may be what has been
                 # written through a layout, but not much.
@@ -325,7 +327,7 @@ class SparseFiles:
                 self._servers.on(
                     uuid, lambda ds: ds.advise(placement.name, offset, length, hints)
                 )
-                for uuid in placement.dataServers
+                for uuid in placement.live.dataServers
             ]
         )
         for answer in answers:

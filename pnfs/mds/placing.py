@@ -30,6 +30,7 @@ class Placing:
         """
         self._servers = servers
         self._turns = turns
+        self._changing = Turns()
         self._sequence = 0
         self._moving: set[tuple[int, bytes]] = set()
         self._moved: set[tuple[int, bytes]] = set()
@@ -62,19 +63,40 @@ class Placing:
         self, export: Any, inode: Inode, like: Optional[Placement] = None
     ) -> Placement:
         """
-        The file's placement as of L{place}, and a turn shared with others, as long as
-        which it stays so.
+        What may be read and written of the file's placement as of L{place}, and a turn
+        shared with others, as long as which nobody moves it.
         """
         placement = await self.place(export, inode, like)
         key = (export.id, inode.handle)
-        await self._turns.share(key)
-        if key in self._moved:
+        if await self._turns.share(key) or key in self._moved:
             try:
                 placement = await export.backend.loadPlacement(inode)
             except BaseException:
                 self._turns.unshare(key)
                 raise
-        return placement
+        return placement.live
+
+    async def change(
+        self, export: Any, inode: Inode, change: Callable[[Placement], Placement]
+    ) -> Optional[Placement]:
+        """
+        Store a file's placement as C{change} makes it of the present one, while nobody
+        else stores it: of several that change something of it, none is lost.
+
+        @return: it, durable; None if the file has none.
+        """
+        key = (export.id, inode.handle)
+        await self._changing.take(key)
+        try:
+            old = await export.backend.loadPlacement(inode)
+            if old is None:
+                return None
+            new = change(old)
+            if new is not old:
+                await export.backend.storePlacement(inode, new)
+            return new
+        finally:
+            self._changing.give(key)
 
     async def better(
         self, export: Any, inode: Inode, like: Placement
@@ -86,7 +108,7 @@ class Placing:
         if inode.size or not inode.hasPlacement:
             return None
         placement = await export.backend.loadPlacement(inode)
-        if placement is None:
+        if placement is None or placement.stale or placement.next is not None:
             return None
         servers = [
             server

@@ -98,13 +98,13 @@ class Removals:
         outcomes = await gatherOutcomes(
             [
                 self._on(uuid, lambda ds: ds.remove(placement.name))
-                for uuid in placement.dataServers
+                for uuid in placement.everywhere
             ]
         )
         if self._stopped or export in self._abandoned:
             return
         again = False
-        for uuid, outcome in zip(placement.dataServers, outcomes):
+        for uuid, outcome in zip(placement.everywhere, outcomes):
             if isinstance(outcome, NoSuchObject) or not isinstance(outcome, Exception):
                 continue
             if not isinstance(outcome, BackendError):

@@ -52,17 +52,20 @@ class Turns:
             return
         await self._wait(key, line, True)
 
-    async def share(self, key: Any) -> None:
+    async def share(self, key: Any) -> bool:
         """
         Wait until nobody is alone at work, and keep out whoever wants to be.
+
+        @return: it was necessary to wait.
         """
         line = self._lines.get(key)
         if line is None:
             self._lines[key] = line = _Line()
         elif line.alone or line.waiting:
             await self._wait(key, line, False)
-            return
+            return True
         line.sharing += 1
+        return False
 
     def give(self, key: Any) -> None:
         """

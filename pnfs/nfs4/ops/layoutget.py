@@ -274,6 +274,7 @@ def _encode(
     @raise NFSError: the driver cannot serve the placement, or not so small.
     """
     server = ctx.server
+    placement = placement.live
     if not driver.supports(placement):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     try:
