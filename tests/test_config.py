@@ -141,6 +141,7 @@ class MDSTests(ConfigCase):
         config = loadMDS(file)
         self.assertEqual(config.listen, (("0.0.0.0", 2049),))
         self.assertEqual((config.lease, config.grace, config.recall), (90, 90, 180))
+        self.assertEqual(config.courtesy, 86400)
         self.assertEqual(config.dataServers[0].advertise, (("192.0.2.1", 2050),))
         (export,) = config.exports
         self.assertEqual(
@@ -197,6 +198,8 @@ class MDSTests(ConfigCase):
             (top("leese = 5"), ("leese: is no known key", "lease")),
             (end('stripes = "1MiB"'), ("export.stripes: is no known key",)),
             (top("lease = 0.9"), ("lease: ", "1 to 3600")),
+            (top("courtesy = -1"), ("courtesy: ", "0 to 2678400")),
+            (top("courtesy = true"), ("courtesy: ", "number of seconds")),
             (top("lease = nan"), ("lease: ", "1 to 3600")),
             (top('lease = "long"'), ("lease: ", "number of seconds")),
             (top("lease = true"), ("lease: ", "number of seconds")),

@@ -29,7 +29,7 @@ LAST_OF_MINOR_1 = 58
 LAST_OPERATION = 75
 TAG_LIMIT = 1024
 
-_NO_CHARACTERS = frozenset("\ufffe\uffff")
+_NO_CHARACTERS = frozenset(map(chr, (0xFFFE, 0xFFFF)))
 """Two code points that are no characters in ISO 10646, which RFC 3629 is about."""
 
 MODIFYING_REPLY = 1024

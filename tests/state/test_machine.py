@@ -370,12 +370,19 @@ class StateMachine(RuleBasedStateMachine):
         return chosen
 
     @hasOpens
-    @rule(pick=PICKS, access=MODES, deny=DENIES)
-    def downgrade(self, pick: int, access: int, deny: int) -> None:
+    @rule(pick=PICKS, many=st.lists(st.tuples(MODES, DENIES), min_size=1))
+    def downgrade(self, pick: int, many: list[tuple[int, int]]) -> None:
         """
-        OPEN_DOWNGRADE.
+        OPEN_DOWNGRADE, again and again.
         """
         _, _, _, held = self.anOpen(pick)
+        for access, deny in many:
+            self.downgradeTo(held, access, deny)
+
+    def downgradeTo(self, held: ModelOpen, access: int, deny: int) -> None:
+        """
+        Once.
+        """
         kept = {m for m in held.modes if not m[0] & ~access and not m[1] & ~deny}
         union = [0, 0]
         for mode in kept:
