@@ -286,7 +286,8 @@ class Stream(Actor):
                 self.content.most,
             )
         self._size = self._end = size
-        opened.onSize = lambda told: self._told(told, self._changes)
+        opened.onAsk = lambda: self._changes
+        opened.onSize = self._told
 
     def _told(self, size: int, asked: int) -> None:
         """

@@ -47,6 +47,7 @@ class Faults:
             self._restartDS,
             self._restartDS,
             self._stall,
+            self._separate,
             self._pause,
             self._cut,
             self._restartClient,
@@ -119,6 +120,17 @@ class Faults:
             seconds *= 3
         self._trace.event("nothing gets to or from %s for %.3f s", name, seconds)
         self._network.stalls[name] = self._network.scheduler.now + seconds
+
+    def _separate(self) -> None:
+        """
+        Two hosts that do not hear each other, while others do.
+        """
+        if self._over:
+            return
+        one, other = self._chance.sample(self._names(), 2)
+        seconds = self._seconds(3.0, 15.0, 30.0)
+        self._trace.event("nothing gets from %s to %s for %.3f s", one, other, seconds)
+        self._network.stalls[f"{one}-{other}"] = self._network.scheduler.now + seconds
 
     def _pause(self) -> None:
         if self._over:

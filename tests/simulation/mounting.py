@@ -96,7 +96,8 @@ class OpenFile:
     @ivar deny: what others may not do meanwhile: 1 to read, 2 to write.
     @ivar lockStateid: while all of it is locked.
     @ivar lost: an open with C{deny}, or a lock, was taken from us.
-    @ivar onSize: told the size that comes with a reclaim.
+    @ivar onAsk: called when the size is asked for in a reclaim; onSize: told it, with
+        what the other one has given.
     """
 
     def __init__(self, mount: "RecoveringMount", file: File, owner: bytes, deny: int):
@@ -106,7 +107,8 @@ class OpenFile:
         self.deny = deny
         self.lockStateid = b""
         self.lost = False
-        self.onSize: Callable[[int], None] = _nothing
+        self.onAsk: Callable[[], Any] = _nothing
+        self.onSize: Callable[[int, Any], None] = _nothing
         reopen = file.reopen
 
         async def guarded(stateid: bytes) -> None:
@@ -264,6 +266,7 @@ class RecoveringMount(Mount):
 
     async def _reclaimOne(self, session: Slots, until: float, opened: OpenFile) -> None:
         file = opened.file
+        asked = opened.onAsk()
         results = await self._patiently(
             session,
             until,
@@ -286,7 +289,7 @@ class RecoveringMount(Mount):
         except OperationFailed:
             pass
         else:
-            opened.onSize(results.attributes()[4])
+            opened.onSize(results.attributes()[4], asked)
         if opened.lockStateid:
             results = await self._patiently(
                 session,
@@ -336,7 +339,7 @@ class RecoveringMount(Mount):
             )
 
 
-def _nothing(size: int) -> None:
+def _nothing(*ignored: Any) -> None:
     """
     Nobody wants to know.
     """

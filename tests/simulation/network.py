@@ -76,7 +76,8 @@ class Network:
     All connections.
 
     @ivar cutting: the probability that a message is the last of its connection.
-    @ivar stalls: host to the time until which nothing gets to it or from it.
+    @ivar stalls: host, or two as C{mds-ds0}, to the time until which nothing gets to
+        it or from it, or between them.
     @ivar off: hosts without power: nobody there says that nobody is there.
     """
 
@@ -171,10 +172,10 @@ class Network:
             return chance.uniform(_SLOWEST, _LONG_WAY)
         return chance.uniform(_FASTEST, _SLOWEST)
 
-    def _arrival(self, *hosts: str) -> float:
+    def _arrival(self, near: str, far: str) -> float:
         when = self.scheduler.now + self._latency()
-        for host in hosts:
-            until = self.stalls.get(host, 0.0)
+        for where in (near, far, f"{near}-{far}", f"{far}-{near}"):
+            until = self.stalls.get(where, 0.0)
             if until > self.scheduler.now:
                 when = max(when, until + self._latency())
         return when

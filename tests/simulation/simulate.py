@@ -33,7 +33,7 @@ from tests.simulation.mounting import RecoveringMount
 from tests.simulation.network import Network, Process
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.shared_actors import Region, Tree
-from tests.simulation.site import GRACE, LEASE, Site
+from tests.simulation.site import COURTESY, GRACE, LEASE, Site
 from tests.simulation.trace import Trace
 
 FAULTS_SECONDS = 30.0
@@ -42,6 +42,10 @@ RECOVERY_SECONDS = 50.0
 
 END_SECONDS = 240.0
 """In which everybody must have finished after that."""
+
+
+_CLOSED = "cannot reuse already awaited coroutine"
+"""Said when what a killed process was about is collected."""
 
 
 @attrs.frozen
@@ -255,7 +259,7 @@ class Simulation:
                 [host.name for host in self.hosts if not host.finished],
             )
             return
-        self._until(LEASE * 3 + GRACE)
+        self._until(LEASE * 3 + GRACE + COURTESY)
         for problem in leftovers(site, self.network, self.hosts):
             self.trace.violation("%s", problem)
 
@@ -320,6 +324,8 @@ def _simulate(
         if event["log_level"] >= LogLevel.error:
             text = formatEvent(event)
             failure = event.get("log_failure")
+            if failure is not None and _CLOSED in str(failure.value):
+                return
             trace.violation(
                 "logged: %s%s",
                 text,
@@ -332,7 +338,8 @@ def _simulate(
         with simulation.site.inPlace():
             simulation.run()
         # Failures that nobody has looked at are logged when they are collected.
-        gc.collect()
+        with mock.patch.object(sys, "unraisablehook", lambda unraisable: None):
+            gc.collect()
     finally:
         globalLogPublisher.removeObserver(observe)
     outcome = Outcome(

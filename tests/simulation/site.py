@@ -45,6 +45,7 @@ MDS = (addressOf("mds"), 2049)
 LEASE = 10.0
 GRACE = 12.0
 RECALL = 8.0
+COURTESY = 25.0
 STRIPE_UNIT = 65536
 
 _KEY = b"S" * 32
@@ -78,6 +79,7 @@ class Site:
         self.layout = layout
         self.mirrors = mirrors
         self.slow = chance.choice((0.0, 0.05, 0.2))
+        self._courtesy = chance.choice((0.0, COURTESY))
         self._folder = folder
         self._recovery = MemoryRecoveryStore()
         self._tree: Optional[SimulatedMetadataBackend] = None
@@ -268,4 +270,5 @@ class Site:
                 ),
             ),
             file="mds.toml",
+            courtesy=self._courtesy,
         )
