@@ -68,6 +68,7 @@ class DataFiles(SparseFiles, Copies):
         self._capabilities = capabilities
         self._wallTime = wallTime
         self._turns = Turns()
+        self._stores = Turns()
         self._placing = Placing(servers, self._turns)
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self._ragged: set[tuple[int, bytes]] = set()
@@ -343,16 +344,22 @@ class DataFiles(SparseFiles, Copies):
         Bytes have been written: bring size and times of the file up to date.
         """
         end = offset + done
-        grows = end > inode.size
-        if grows and len(placement.columns) > 1:
-            self._ragged.add((export.id, inode.handle))
-        await export.backend.storeDataAttributes(
-            inode,
-            max(inode.size, end),
-            inode.used + (end - inode.size if grows else 0),
-            self._wallTime(),
-            None,
-        )
+        key = (export.id, inode.handle)
+        # Another write that stores a smaller size may be waiting for the backend.
+        await self._stores.take(key)
+        try:
+            grows = end > inode.size
+            if grows and len(placement.columns) > 1:
+                self._ragged.add(key)
+            await export.backend.storeDataAttributes(
+                inode,
+                max(inode.size, end),
+                inode.used + (end - inode.size if grows else 0),
+                self._wallTime(),
+                None,
+            )
+        finally:
+            self._stores.give(key)
 
     def _verifierOf(self, uuid: bytes) -> bytes:
         return self._servers.byUUID(uuid).backend.verifier  # type: ignore[no-any-return]

@@ -45,6 +45,7 @@ class SparseFiles:
     _servers: DataServers
     _placing: Placing
     _turns: Turns
+    _stores: Turns
     _ragged: set[tuple[int, bytes]]
     _wallTime: Callable[[], int]
 
@@ -309,9 +310,14 @@ class SparseFiles:
         """
         The bytes have changed, now; what space they take will be asked for.
         """
-        await export.backend.storeDataAttributes(
-            inode, size, inode.used, self._wallTime(), None
-        )
+        key = (export.id, inode.handle)
+        await self._stores.take(key)
+        try:
+            await export.backend.storeDataAttributes(
+                inode, max(inode.size, size), inode.used, self._wallTime(), None
+            )
+        finally:
+            self._stores.give(key)
 
     async def advise(
         self, export: Any, inode: Inode, offset: int, length: int, hints: int

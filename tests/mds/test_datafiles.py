@@ -7,6 +7,8 @@ from __future__ import annotations
 import attrs
 from zope.interface.verify import verifyObject
 
+from twisted.internet.defer import Deferred
+
 from pnfs.backends.errors import (
     IOFailed,
     NoSpace,
@@ -414,6 +416,33 @@ class SizeTests(DataFilesCase):
         self.column(0).down = False
         self.probe()
         self.refresh()
+
+    def test_writesStoreInTurn(self) -> None:
+        """
+        Of two writes at a time the one that ends later does not take back the size
+        that the other one has stored, however slow the metadata are.
+        """
+        self.now(self.data.ensure(self.export, self.inode))
+        store = self.tree.storeDataAttributes
+        slow: list[Deferred[None]] = [Deferred()]
+
+        async def later(*arguments: Any) -> None:
+            if slow:
+                await slow.pop()
+            await store(*arguments)
+
+        self.patch(self.tree, "storeDataAttributes", later)
+        held = slow[0]
+        first = self.begin(
+            self.data.write(self.export, self.inode, 0, memoryview(b"a"), 0)
+        )
+        second = self.begin(
+            self.data.write(self.export, self.inode, 5, memoryview(b"b"), 0)
+        )
+        held.callback(None)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertEqual(self.inode.size, 6)
 
     def test_refreshAndWrite(self) -> None:
         """
