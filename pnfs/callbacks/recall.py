@@ -41,7 +41,7 @@ from pnfs.interfaces import IRecaller
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.ops.unlinked import settleFile
 from pnfs.rpc.coroutines import drive
-from pnfs.state.files import FileState
+from pnfs.state.files import WRITER_GONE, FileState
 from pnfs.state.layouts import LayoutState
 
 DATA_SERVER_LOST = "data server lost"
@@ -197,6 +197,9 @@ class FileRecall:
                     fileid=file.inode.fileid,
                     error=error,
                 )
+            else:
+                if file.reclaimed == WRITER_GONE and not self.fence:
+                    file.reclaimed = 0
 
     def _pause(self, seconds: float) -> Deferred[None]:
         paused: Deferred[None] = Deferred()
@@ -369,6 +372,8 @@ class LayoutRecaller:
             if layout.mayHaveWritten():
                 recall = file.recall or FileRecall(self, file, "client gone")
                 recall.fence = recall.refresh = True
+                # Until that is done, whoever asks for the size has it asked for.
+                file.reclaimed = file.reclaimed or WRITER_GONE
         for layout in list(self._freeing):
             if layout.client is client:
                 self._freeing.pop(layout).cancel()

@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 
 import attrs
 
-from pnfs.backends.errors import BackendError
+from pnfs.backends.errors import BackendError, Unreachable
 from pnfs.namespace.access import mayReadACL
 from pnfs.nfs4.acl import encodeACL, encodeDACL
 from pnfs.nfs4.fattr import (
@@ -266,6 +266,10 @@ async def refreshWritten(
     if state is None or not mayBeWritten(state):
         return
     layouts = list(state.layouts.values())
+    recall = state.recall
+    if recall is not None and recall.fence and opensForWriting(state, client):
+        # Who has vanished may write until the file is fenced.
+        raise Unreachable("a client that wrote the file is being fenced off")
     try:
         await server.data.refresh(export, inode)
     except BackendError:

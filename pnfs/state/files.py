@@ -9,6 +9,18 @@ from typing import Any
 
 import attrs
 
+RECLAIMED = 1
+"""
+An open for writing was held before the server's restart, maybe with a layout that
+nobody remembers.
+"""
+
+WRITER_GONE = 2
+"""
+A client that could write through a layout has vanished, and the data servers have not
+been asked since.
+"""
+
 
 @attrs.define(eq=False)
 class FileState:
@@ -30,8 +42,8 @@ class FileState:
     @ivar delegations: L{pnfs.state.delegations.DelegationState} by clientid; None if
         there are none. A directory has a state for these alone.
     @ivar writer: the one of them that is a write delegation, or None.
-    @ivar reclaimed: an open for writing was held before the server's restart, maybe
-        with a layout that nobody remembers.
+    @ivar reclaimed: not 0: the data servers may know more than the layouts tell:
+        L{RECLAIMED} or L{WRITER_GONE}.
     @ivar unlinked: its last name is gone and the backend keeps it for us.
     @ivar placement: what to delete when the last state goes, once unlinked.
     @ivar fullUntil: a client has found no room at a data server: until then no layout
@@ -48,7 +60,7 @@ class FileState:
     layouts: dict[int, Any] = attrs.Factory(dict)
     copies: int = 0
     recall: Any = None
-    reclaimed: bool = False
+    reclaimed: int = 0
     unlinked: bool = False
     placement: Any = None
     delegations: Any = None

@@ -16,6 +16,7 @@ from pnfs.clock import MonotonicClock
 from pnfs.callbacks.channel import BackChannels, NoBackChannel
 from pnfs.callbacks.recall import DATA_SERVER_LOST, LayoutRecaller
 from pnfs.interfaces import IRecaller
+from pnfs.nfs4.fattr_plan import refreshWritten
 from pnfs.nfs4.status import nfsstat4
 from tests.callbacks.test_channel import Callback
 from tests.layouts import linux
@@ -405,6 +406,55 @@ class RecallTests(SynchronousTestCase):
         pause.callback(None)
         self.successResultOf(waiting)
         self.assertEqual(self.calls, ["fence", "refresh"])
+
+    def test_sizeOfExpiredWriter(self) -> None:
+        """
+        Nobody appends to what a vanished client has written before all of it is
+        known: until the file is fenced, another writer is told no size.
+        """
+        with self.fixture.other() as opened:
+            self.hold(stateid=opened.stateid)
+            gone = self.fixture.client
+        fixture = self.fixture
+        fixture.data.pause = pause = Deferred()
+        self.recaller.clientGone(gone)
+
+        def ask() -> Deferred[None]:
+            return Deferred.fromCoroutine(
+                refreshWritten(
+                    fixture.server, fixture.export, fixture.inode, fixture.client
+                )
+            )
+
+        self.failureResultOf(ask(), Unreachable)
+        fixture.data.pause = None
+        pause.callback(None)
+        self.calls.clear()
+        self.successResultOf(ask())
+        self.assertEqual(self.calls, [])
+
+    def test_sizeOfExpiredWriterUnknown(self) -> None:
+        """
+        If the data servers could not be asked then, they are asked when somebody
+        wants to know.
+        """
+        with self.fixture.other() as opened:
+            self.hold(stateid=opened.stateid)
+            gone = self.fixture.client
+        fixture = self.fixture
+        fixture.data.pause = pause = Deferred()
+        self.recaller.clientGone(gone)
+        fixture.data.pause, waiting = Deferred(), pause
+        waiting.callback(None)
+        fixture.data.pause.errback(Unreachable())
+        fixture.data.pause = None
+        self.calls.clear()
+        self.successResultOf(
+            Deferred.fromCoroutine(
+                refreshWritten(fixture.server, fixture.export, fixture.inode)
+            )
+        )
+        self.assertEqual(self.calls, ["refresh"])
 
     def test_expiredReader(self) -> None:
         """

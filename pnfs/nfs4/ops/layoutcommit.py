@@ -133,7 +133,13 @@ async def layoutcommit(
     if args.loca_reclaim:
         ctx.server.recovery.checkReclaim(ctx.client, ctx.now)
     else:
-        layout = _requireLayout(ctx, inode, args.loca_stateid)
+        try:
+            layout = _requireLayout(ctx, inode, args.loca_stateid)
+        except NFSError:
+            # The layout may be one from before our restart, and Linux takes the
+            # error for an answer: what it has written must be known all the same.
+            await ctx.server.data.refresh(ctx.export, inode)
+            raise
         if not layout.holdsWrite:
             raise NFSError(nfsstat4.NFS4ERR_BADIOMODE)
         if layout.layoutType != args.loca_layoutupdate.lou_type:

@@ -58,6 +58,7 @@ from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import encodeBitmap
 from pnfs.state.delegations import DelegationState
 from pnfs.state.errors import ShareDenied
+from pnfs.state.files import RECLAIMED
 from pnfs.state.opens import READ, WRITE, denied
 from pnfs.values import (
     NOW,
@@ -195,7 +196,7 @@ def _reclaim(ctx: CompoundContext, args: OpenArgs) -> None:
     delegation = reclaimDelegation(ctx, inode, file, args.reclaims)
     answer(ctx, args, inode, file, (0, 0, 0), encodeBitmap(0) + delegation)
     if args.access & WRITE:
-        inode.state.reclaimed = True
+        inode.state.reclaimed = RECLAIMED
 
 
 def _openDelegated(

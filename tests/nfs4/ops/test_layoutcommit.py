@@ -110,6 +110,16 @@ class LayoutCommitTests(SynchronousTestCase):
         self.assertEqual(found[0], nfsstat4.NFS4ERR_BADLAYOUT)
         self.assertNotIn("refresh", self.fixture.data.calls)
 
+    def test_layoutFromBefore(self) -> None:
+        """
+        What was written under a layout that the server does not know any more counts
+        as well: Linux does not ask again, but tells fsync that all is well.
+        """
+        self.fixture.data.sizes[self.fixture.inode.handle] = 5000
+        status, _ = self.commit(b"\0\0\0\1" + b"from before ")
+        self.assertEqual(status, nfsstat4.NFS4ERR_BADLAYOUT)
+        self.assertEqual(self.fixture.inode.size, 5000)
+
     def test_readLayout(self) -> None:
         """
         A layout for reading has nothing to commit.
