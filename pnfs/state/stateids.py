@@ -120,6 +120,13 @@ class StateidTable:
     def __len__(self) -> int:
         return len(self._states)
 
+    def earlier(self, stateid: bytes) -> bool:
+        """
+        Is it one of an earlier start?
+        """
+        epoch = stateid[4:8]
+        return epoch != self._epoch and epoch not in (bytes(4), b"\xff" * 4)
+
     def newOther(self) -> bytes:
         """
         A C{other} that no state has.

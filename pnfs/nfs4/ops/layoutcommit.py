@@ -136,9 +136,10 @@ async def layoutcommit(
         try:
             layout = _requireLayout(ctx, inode, args.loca_stateid)
         except NFSError:
-            # The layout may be one from before our restart, and Linux takes the
-            # error for an answer: what it has written must be known all the same.
-            await ctx.server.data.refresh(ctx.export, inode)
+            # Of a layout from before our restart Linux takes the error for an
+            # answer: what it has written must be known all the same.
+            if ctx.server.stateids.earlier(args.loca_stateid):
+                await ctx.server.data.refresh(ctx.export, inode)
             raise
         if not layout.holdsWrite:
             raise NFSError(nfsstat4.NFS4ERR_BADIOMODE)

@@ -116,7 +116,7 @@ class LayoutCommitTests(SynchronousTestCase):
         as well: Linux does not ask again, but tells fsync that all is well.
         """
         self.fixture.data.sizes[self.fixture.inode.handle] = 5000
-        status, _ = self.commit(b"\0\0\0\1" + b"from before ")
+        status, _ = self.commit(b"\0\0\0\1" + b"before------")
         self.assertEqual(status, nfsstat4.NFS4ERR_BADLAYOUT)
         self.assertEqual(self.fixture.inode.size, 5000)
 
