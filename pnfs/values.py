@@ -164,6 +164,8 @@ class Inode:
     @ivar state: the protocol layer's per-file state (opens, locks, layouts), or None.
     @ivar acl: the access control list, which then decides instead of the mode; None
         for the many that have none. The permission bits of C{mode} follow from it.
+    @ivar asked: the protocol layer has asked the data servers for the size of this
+        file since it was brought into memory.
     """
 
     handle: bytes
@@ -186,6 +188,7 @@ class Inode:
     generation: int = 0
     state: Any = None
     acl: Optional[ACL] = None
+    asked: bool = False
 
 
 @attrs.frozen

@@ -177,6 +177,8 @@ class Placing:
             await self._unmake(name, made)
             raise
         await self._unmake(name, made.difference(placement.dataServers))
+        # Nobody can have written there before.
+        inode.asked = True
         await export.backend.storePlacement(inode, placement)
         await self._follow(placement, inode, owner)
         return placement

@@ -200,6 +200,7 @@ class MetadataServerService(NFSService):
             filehandles=FilehandleCodec(config.key),
             data=data,
             latency=Latency(),
+            unsure=bool(grace.waiting),
         )
         self.context = server
         layouts.listeners.append(noteFull(clock))

@@ -60,6 +60,8 @@ class ServerContext:
     @ivar channels: L{pnfs.callbacks.channel}'s factory: told of each back channel.
     @ivar walks: listings of a data server's objects under way, by cookie verifier.
     @ivar readBytes: bytes read and C{writeBytes} written by clients, to count.
+    @ivar unsure: when the server was started clients held state of an earlier start:
+        through layouts they may have written what it has never heard of.
     @ivar latency: L{pnfs.metrics.Latency}, told of one COMPOUND in 64, or None.
     @ivar served: COMPOUNDs so far.
     @ivar done: successful operations by number; failed: (number, status) to count.
@@ -95,6 +97,7 @@ class ServerContext:
     readBytes: int = 0
     writeBytes: int = 0
     latency: Any = None
+    unsure: bool = False
     served: int = 0
     done: list[int] = attrs.Factory(lambda: [0] * 128)
     failed: dict[tuple[int, int], int] = attrs.Factory(dict)

@@ -250,6 +250,15 @@ async def statistics(export: Any) -> FSStatistics:
     )
 
 
+def mustAsk(server: Any, inode: Inode) -> bool:
+    """
+    May the data servers know more of a file although nobody is known to write it? A
+    client that could not reclaim after a restart of the server has written under a
+    layout that nobody remembers, and believes the size it is told next.
+    """
+    return bool(server.unsure and inode.hasPlacement and not inode.asked)
+
+
 async def refreshWritten(
     server: Any, export: Any, inode: Inode, client: Any = None
 ) -> None:
@@ -263,20 +272,21 @@ async def refreshWritten(
     @raise BackendError: so it has to ask again later.
     """
     state = inode.state
-    if state is None or not mayBeWritten(state):
+    if not mustAsk(server, inode) and (state is None or not mayBeWritten(state)):
         return
-    layouts = list(state.layouts.values())
-    recall = state.recall
+    layouts = [] if state is None else list(state.layouts.values())
+    recall = None if state is None else state.recall
     if recall is not None and recall.fence and opensForWriting(state, client):
         # Who has vanished may write until the file is fenced.
         raise Unreachable("a client that wrote the file is being fenced off")
     try:
         await server.data.refresh(export, inode)
     except BackendError:
-        if opensForWriting(state, client):
+        if state is not None and opensForWriting(state, client):
             raise
         # A dead data server must not hide the file: answer what is known.
         return
+    inode.asked = True
     for layout in layouts:
         layout.refreshed()
 
@@ -336,4 +346,8 @@ async def currentAttributes(ctx: Any, plan: Plan) -> bytes:
             await refreshWritten(ctx.server, export, inode, ctx.client)
         if inode.state is not None and inode.state.writer is not None:
             inode = await heldAttributes(ctx.server, inode, ctx.client)
-    return plan.of(inode, await statistics(export) if plan.volatile else None)
+    found = plan.of(inode, await statistics(export) if plan.volatile else None)
+    if plan.fromData and mustAsk(ctx.server, inode):
+        # Nobody has answered: the next one shall ask again.
+        inode.encoded.pop(plan, None)
+    return found

@@ -166,6 +166,25 @@ class Basics:
         file = self.after(5, again)
         self.assertEqual(self.read(file), data)
 
+    def test_sizeAfterRestart(self: Any) -> None:
+        """
+        What was written under a layout is seen after a restart of the metadata
+        server, though the layout is forgotten and nobody has reclaimed anything: a
+        writer that believes a smaller size would append in the wrong place.
+        """
+        file = self.create()
+        self.now(file.write(0, b"a" * UNIT))
+        self.now(file.commit())
+        (tree,) = self.mds._backends
+        (inode,) = [node for node in tree._inodes.values() if node.ftype == 1]
+        inode.size, inode.state, inode.asked = 0, None, False
+        inode.encoded.clear()
+        self.mds.context.unsure = True
+        self.assertEqual(self.now(self.mount.attributesOf(file.fh)).size, UNIT)
+        asked = [server.context.done[9] for server in self.ds]
+        self.assertEqual(self.now(self.mount.attributesOf(file.fh)).size, UNIT)
+        self.assertEqual([server.context.done[9] for server in self.ds], asked)
+
     def test_givenUp(self: Any) -> None:
         """
         After a failure a file can be closed without waiting for servers that are

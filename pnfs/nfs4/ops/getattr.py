@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Awaitable, Union
 
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.fattr_plan import Plan, currentAttributes, planFor
+from pnfs.nfs4.fattr_plan import Plan, currentAttributes, mustAsk, planFor
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
@@ -47,7 +47,11 @@ def getattr(ctx: CompoundContext, buf: Any, pos: int) -> Union[int, Awaitable[in
     ):
         return _wait(ctx, plan, end)
     encoded = inode.encoded.get(plan)
-    ctx.out.append(plan.of(inode) if encoded is None else encoded)
+    if encoded is None:
+        if plan.fromData and mustAsk(ctx.server, inode):
+            return _wait(ctx, plan, end)
+        encoded = plan.of(inode)
+    ctx.out.append(encoded)
     return int(end)
 
 
