@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.mds.test_datafiles -*-
+# -*- test-case-name: tests.mds.test_placing -*-
 """
 Where a new file's bytes go: its data files are made when they are first needed.
 """
