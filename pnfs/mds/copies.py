@@ -82,8 +82,8 @@ class Copies:
         count: int,
     ) -> WriteResult:
         """
-        See L{pnfs.interfaces.IFileData.copy}. A file without data files gets them where the source
-        has its own.
+        See L{pnfs.interfaces.IFileData.copy}. A file without data files gets them
+        where the source has its own.
         """
         origin = (await self._placing.place(sourceExport, source)).live
         placement = await self._placing.share(export, inode, origin)
@@ -109,7 +109,8 @@ class Copies:
         count: int,
     ) -> None:
         """
-        See L{pnfs.interfaces.IFileData.clone}. Nobody writes through the metadata server meanwhile.
+        See L{pnfs.interfaces.IFileData.clone}. Nobody writes through the metadata
+        server meanwhile.
         """
         origin = (await self._placing.place(sourceExport, source)).live
         await self._placing.place(export, inode, origin)

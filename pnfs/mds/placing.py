@@ -148,14 +148,18 @@ class Placing:
                 # Whoever still works with an earlier placement has begun long since.
                 self._moved.clear()
             self._moved.add(key)
-            await export.backend.storePlacement(inode, new)
-            await gather(
-                [
-                    self._servers.fence(uuid, new.name, new.epoch)
-                    for uuid in new.dataServers
-                ]
+            stored = await self.change(
+                export,
+                inode,
+                lambda now: (
+                    attrs.evolve(now, columns=new.columns, epoch=now.epoch + 1)
+                    if now.columns == old.columns
+                    else now
+                ),
             )
-            left = set(old.dataServers).difference(new.dataServers)
+            assert stored is not None
+            await self._servers.fenceAll(stored)
+            left = set(old.dataServers).difference(stored.dataServers)
             await self._unmake(old.name, left)
         finally:
             self._moving.discard(key)
