@@ -69,6 +69,29 @@ _OTHER = """
     umount /mnt
 """
 
+_RECLAIMER = """
+    mount_export 4.2 "$PORT"
+    sleep 1
+    fill a 1 > /mnt/written
+    exec 3<>/mnt/written
+    fill b 2 >&3
+    echo holding
+    await_host go
+    fill c 1 >&3
+    echo written
+    await_host end
+    exec 3>&-
+    umount /mnt
+"""
+
+_READER = """
+    mount_export 4.2 "$PORT"
+    echo mounted
+    await_host want
+    result sum "$(sum_of /mnt/written)"
+    umount /mnt
+"""
+
 
 def _sum(*parts: bytes) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -149,3 +172,29 @@ class DelegationTests(LinuxTestCase):
         Likewise with NFSv4.2.
         """
         self.between("4.2")
+
+    def test_reclaimed(self) -> None:
+        """
+        A write delegation survives kill -9 of the metadata server: its holder reclaims
+        it and goes on; when another client wants the file, it is recalled as before,
+        and nothing of what was written is lost.
+        """
+        cluster = self.cluster("--lease", "10")
+        holder = self.guest(cluster, _RECLAIMER)
+        reader = self.guest(cluster, _READER, 1)
+        reader.expect("mounted")
+        holder.expect("holding")
+        self.assertEqual(cluster.held("delegations"), 1)
+        cluster.restart(cluster.crash(cluster.mds))
+        waitUntil(lambda: cluster.held("delegations"), 60, "the reclaim")
+        holder.tell("go")
+        holder.expect("written", 30)
+        reader.tell("want")
+        reader.finish()
+        holder.tell("end")
+        holder.finish()
+        mebibyte = 1 << 20
+        self.assertEqual(
+            reader.results(), {"sum": _sum(b"b" * (2 * mebibyte), b"c" * mebibyte)}
+        )
+        waitUntil(lambda: not cluster.held("stateids"), 10, "all state to be returned")
