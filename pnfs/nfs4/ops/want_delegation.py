@@ -95,7 +95,8 @@ async def want_delegation(ctx: CompoundContext, buf: Any, pos: int) -> int:
             raise XDRError("open_delegation_type4")
         if not kind or kind == OPEN_DELEGATE_NONE_EXT:
             raise NFSError(nfsstat4.NFS4ERR_INVAL)
-        inode = ctx.requireFile()
+        if inode.ftype != FileType.REG:
+            raise NFSError(nfsstat4.NFS4ERR_WRONG_TYPE)
         server.recovery.checkReclaim(ctx.client, ctx.now)
         ctx.out.append(_OK + reclaimDelegation(ctx, inode, _stateOf(ctx), kind))
         return pos
