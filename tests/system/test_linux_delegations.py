@@ -92,6 +92,33 @@ _READER = """
     umount /mnt
 """
 
+_SILENT = """
+    mount_export 4.2 "$PORT"
+    sleep 1
+    echo first > /mnt/written
+    exec 3<>/mnt/written
+    echo mine >&3
+    echo holding
+    await_host look
+    exec 3>&- || true
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        if [ "$(cat /mnt/written)" = other ]; then break; fi
+        sleep 1
+    done
+    result text "$(cat /mnt/written)"
+    umount /mnt
+"""
+
+_OVERRIDER = """
+    mount_export 4.2 "$PORT"
+    echo mounted
+    await_host want
+    echo other > /mnt/written
+    sync
+    echo written
+    umount /mnt
+"""
+
 
 def _sum(*parts: bytes) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -197,4 +224,27 @@ class DelegationTests(LinuxTestCase):
         self.assertEqual(
             reader.results(), {"sum": _sum(b"b" * (2 * mebibyte), b"c" * mebibyte)}
         )
+        waitUntil(lambda: not cluster.held("stateids"), 10, "all state to be returned")
+
+    def test_stopped(self) -> None:
+        """
+        A holder that is stopped cannot keep a file from another client for ever. When
+        it goes on it learns that its delegation is gone, and sees what the other one
+        has written; nothing is left in the end.
+        """
+        cluster = self.cluster("--lease", "10")
+        holder = self.guest(cluster, _SILENT)
+        other = self.guest(cluster, _OVERRIDER, 1)
+        other.expect("mounted")
+        holder.expect("holding")
+        self.assertEqual(cluster.held("delegations"), 1)
+        holder.freeze()
+        other.tell("want")
+        other.expect("written", 90)
+        other.finish()
+        self.assertEqual(cluster.held("delegations"), 0)
+        holder.thaw()
+        holder.tell("look")
+        holder.finish()
+        self.assertEqual(holder.results(), {"text": "other"})
         waitUntil(lambda: not cluster.held("stateids"), 10, "all state to be returned")
