@@ -159,7 +159,15 @@ class SimulatedMetadataBackend(MemoryMetadataBackend):
         ]
 
 
-_RUNTIME = ("encoded", "generation", "state", "children", "listing", "parent")
+_RUNTIME = (
+    "asked",
+    "encoded",
+    "generation",
+    "state",
+    "children",
+    "listing",
+    "parent",
+)
 
 
 def _copied(node: MemoryInode) -> MemoryInode:
