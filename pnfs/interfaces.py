@@ -506,6 +506,40 @@ class IDataServerBackend(Interface):
         @raise Unsupported: the storage cannot.
         """
 
+    async def checksums(
+        name: bytes, offset: int, count: int, unit: int
+    ) -> Sequence[bytes]:
+        """
+        Digests of the pieces of a range, by which mirrors are compared: BLAKE2b of
+        16 bytes; C{b""} for a piece of zeros. What lies in holes and behind the end
+        counts as zeros. What is written meanwhile may count or not.
+
+        @param unit: bytes of a piece, from 512 to 64 MiB; the last may be shorter.
+        @return: of as many pieces, from the first on, as can be told at once: the
+            caller goes on behind them. None only if C{count} is 0.
+        @raise InvalidArgument: pieces cannot be so small or large.
+        @raise Unsupported: it cannot tell.
+        """
+
+    async def track(name: bytes) -> bytes:
+        """
+        Follow what is changed in an object from now on, in memory only, as long as
+        it is asked about now and then.
+
+        @return: a token for this moment, up to 32 bytes; empty if it cannot tell.
+        """
+
+    async def changes(name: bytes, token: bytes) -> Optional[list[tuple[int, int]]]:
+        """
+        What has been changed since a token was given, by whatever path: written,
+        copied there, deallocated, cut off. The size is not part of it: to grow with
+        a hole changes nothing.
+
+        @return: ranges of (offset, length), in order, apart from each other,
+            rounded to a megabyte or more, also behind the end; None: it is not
+            known, as after a restart.
+        """
+
     async def list(after: bytes, limit: int) -> Sequence[bytes]:
         """
         Up to C{limit} object names greater than C{after}, in order.

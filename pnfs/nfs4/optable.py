@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from pnfs.nfs4.dsops import capability, control, io, sparse
+from pnfs.nfs4.dsops import capability, contents, control, io, sparse
 from pnfs.nfs4.dsops import copy as dscopy
 from pnfs.nfs4.operation import Operation, tableOf
 from pnfs.nfs4.ops.access import access
@@ -160,6 +160,7 @@ DS_OPERATIONS: Sequence[Operation] = (
     control.remove,
     control.setattr_,
     control.setxattr,
+    contents.getxattr,
     dscopy.clone,
     dscopy.copy,
     dscopy.savefh,

@@ -234,6 +234,13 @@ def setxattr(name: bytes, value: bytes) -> bytes:
     return struct.pack(">II", 73, 0) + opaque(name) + opaque(value)
 
 
+def getxattr(name: bytes) -> bytes:
+    """
+    GETXATTR.
+    """
+    return _u32(72) + opaque(name)
+
+
 def seek(stateid: bytes, offset: int, what: int) -> bytes:
     """
     SEEK of data (0) or of a hole (1).

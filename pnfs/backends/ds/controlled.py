@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from pnfs.backends import errors
 from pnfs.backends.ds.controlled_copies import ControlledCopies
+from pnfs.backends.ds.controlled_digests import ControlledDigests
 from pnfs.backends.ds.remote import translating
 from pnfs.interfaces import IDataServerBackend
 from pnfs.namespace.filehandles import CONTROL
@@ -49,7 +50,7 @@ _NAME = re.compile(rb"(?:[0-9a-f]{2}){1,40}")
 
 
 @implementer(IDataServerBackend)
-class ControlledDataServerBackend(ControlledCopies):
+class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
     """
     Objects of a remote data server that takes our control handles.
 

@@ -38,6 +38,7 @@ from zope.interface import implementer
 
 from pnfs.backends.ds.local_copies import LocalCopies
 from pnfs.backends.ds.local_copy import findCloneBlock
+from pnfs.backends.ds.local_digests import LocalDigests
 from pnfs.backends.ds.local_extents import systemFallocate
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_folder import DataFolder
@@ -51,6 +52,7 @@ from pnfs.backends.ds.local_objects import (
 from pnfs.backends.ds.local_pages import NOWAIT, cachestat, loadPages
 from pnfs.backends.ds.local_record import ObjectRecord
 from pnfs.backends.ds.local_threads import IExecutor, ThreadExecutor
+from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import TooBig
 from pnfs.backends.oserrors import translate
 from pnfs.interfaces import IDataServerBackend
@@ -77,7 +79,7 @@ _EOF = ReadResult((), 0, True)
 
 
 @implementer(IDataServerBackend)
-class LocalDataServerBackend(LocalHoles, LocalCopies):
+class LocalDataServerBackend(LocalHoles, LocalCopies, LocalDigests):
     """
     The data server's storage on a local file system.
     """
@@ -122,6 +124,7 @@ class LocalDataServerBackend(LocalHoles, LocalCopies):
         self._inMemory = False
         self._fallocate = systemFallocate()
         self._buffer = memoryview(bytearray(SMALL))
+        self._tracking = Tracking(entropy=entropy)
 
     # -- life ----------------------------------------------------------------------
 
@@ -149,6 +152,7 @@ class LocalDataServerBackend(LocalHoles, LocalCopies):
         Clients must write again what is not yet committed.
         """
         self.verifier = self._entropy(8)
+        self._tracking.forgetAll()
 
     # -- attributes --------------------------------------------------------------------
 
@@ -216,10 +220,13 @@ class LocalDataServerBackend(LocalHoles, LocalCopies):
         if size > _LARGEST:
             raise TooBig(f"{size} bytes")
         entry.written = True
-        if size >= os.lseek(entry.fd, 0, os.SEEK_END):
+        before = os.lseek(entry.fd, 0, os.SEEK_END)
+        if size >= before:
             os.ftruncate(entry.fd, size)
         else:
             await settled(entry.run(os.ftruncate, size))
+            if self._tracking.active:
+                self._tracking.note(entry.name, size, before - size)
         entry.dirty = True
 
     def _setTimes(self, entry: OpenFile, changes: SetAttributes) -> None:
@@ -280,7 +287,10 @@ class LocalDataServerBackend(LocalHoles, LocalCopies):
         """
         Delete an object. Who still sends from it may finish.
         """
-        await self._objects.remove(name)
+        try:
+            await self._objects.remove(name)
+        finally:
+            self._tracking.forget(name)
 
     async def list(self, after: bytes, limit: int) -> Sequence[bytes]:
         """
@@ -421,6 +431,8 @@ class LocalDataServerBackend(LocalHoles, LocalCopies):
         @return: bytes written: fewer than given if the storage ran out after some.
         """
         entry.dirty = entry.written = True
+        if self._tracking.active:
+            self._tracking.note(entry.name, offset, len(data))
         try:
             done = os.pwrite(entry.fd, data, offset)
         except OverflowError as error:

@@ -12,6 +12,7 @@ from pnfs.backends.ds.local_copy import cloneRange, copyExtents, findExtents
 from pnfs.backends.ds.local_extents import Fallocate
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_objects import settled
+from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import InvalidArgument, TooBig, Unsupported
 from pnfs.backends.oserrors import translate
 from pnfs.values import CopySource, Stable, WriteResult
@@ -31,6 +32,7 @@ class LocalCopies:
     cloneBlock: int = 0
     _open: Callable[[bytes], Any]
     _fallocate: Fallocate
+    _tracking: Tracking
 
     async def copy(
         self,
@@ -53,16 +55,15 @@ class LocalCopies:
                 extents = await settled(other.run(findExtents, sourceOffset, count))
                 done = sum(length for _, length in extents)
                 _grow(entry, offset + done)
-                await settled(
-                    entry.run(
-                        copyExtents,
-                        self._fallocate,
-                        entry,
-                        other.fd,
-                        sourceOffset,
-                        offset,
-                        extents,
-                    )
+                await self._changing(
+                    entry,
+                    offset,
+                    done,
+                    copyExtents,
+                    other.fd,
+                    sourceOffset,
+                    offset,
+                    extents,
                 )
         finally:
             other.release()
@@ -89,22 +90,42 @@ class LocalCopies:
             ):
                 raise InvalidArgument("the range is not aligned")
             _grow(entry, offset + count)
-            await settled(
-                entry.run(
-                    cloneRange,
-                    self._fallocate,
-                    entry,
-                    other.fd,
-                    sourceOffset,
-                    offset,
-                    count,
-                    block,
-                )
+            await self._changing(
+                entry,
+                offset,
+                count,
+                cloneRange,
+                other.fd,
+                sourceOffset,
+                offset,
+                count,
+                block,
             )
             await settled(entry.flush(True))
         finally:
             other.release()
             entry.release()
+
+    async def _changing(
+        self,
+        entry: OpenFile,
+        offset: int,
+        count: int,
+        function: Callable[..., None],
+        *arguments: Any,
+    ) -> None:
+        """
+        Change a range in the pool.
+        """
+        tracking = self._tracking
+        if tracking.active:
+            tracking.note(entry.name, offset, count)
+        try:
+            await settled(entry.run(function, self._fallocate, entry, *arguments))
+        finally:
+            # Who began to look meanwhile is told as well.
+            if tracking.active:
+                tracking.note(entry.name, offset, count)
 
     async def _openBoth(self, name: bytes, source: bytes) -> tuple[OpenFile, OpenFile]:
         """

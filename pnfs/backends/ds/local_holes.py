@@ -20,6 +20,7 @@ from pnfs.backends.ds.local_extents import (
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_objects import settled
 from pnfs.backends.ds.segments import allData, readRanges
+from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import TooBig
 from pnfs.values import ReadResult, SegmentsResult
 
@@ -34,6 +35,7 @@ class LocalHoles:
     _open: Callable[[bytes], Any]
     _fallocate: Fallocate
     _inMemory: bool
+    _tracking: Tracking
 
     def _readNow(
         self, entry: OpenFile, offset: int, count: int
@@ -98,7 +100,14 @@ class LocalHoles:
         """
         entry: OpenFile = await self._open(name)
         try:
-            await self._change(entry, punch, offset, length)
+            if self._tracking.active:
+                self._tracking.note(name, offset, length)
+            try:
+                await self._change(entry, punch, offset, length)
+            finally:
+                # A thread has done it; who began to look meanwhile is told as well.
+                if self._tracking.active:
+                    self._tracking.note(name, offset, length)
             await settled(entry.flush(True))
         finally:
             entry.release()

@@ -13,7 +13,9 @@ from typing import Callable, Optional, Sequence
 import attrs
 from zope.interface import implementer
 
+from pnfs.backends.ds.memory_digests import MemoryDigests
 from pnfs.backends.ds.segments import readBySeeking
+from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import (
     InvalidArgument,
     NoSpace,
@@ -56,7 +58,7 @@ class _Object:
 
 
 @implementer(IDataServerBackend)
-class MemoryDataServerBackend:
+class MemoryDataServerBackend(MemoryDigests):
     """
     Sparse objects in memory. Everything is as durable as it will ever be.
 
@@ -79,6 +81,7 @@ class MemoryDataServerBackend:
         self._now = wallNanoseconds
         self._objects: dict[bytes, _Object] = {}
         self._used = 0
+        self._tracking = Tracking()
 
     async def start(self) -> None:
         """
@@ -112,6 +115,9 @@ class MemoryDataServerBackend:
         found = self._find(name)
         attributes = found.attributes
         if changes.size is not None:
+            if self._tracking.active:
+                cut = attributes.size - changes.size
+                self._tracking.note(name, changes.size, cut)
             self._resize(found, changes.size)
         self._touch(attributes, changes.size is not None)
         if changes.mode is not None:
@@ -220,6 +226,7 @@ class MemoryDataServerBackend:
         Delete an object.
         """
         found = self._find(name)
+        self._tracking.forget(name)
         del self._objects[name]
         self._used -= found.attributes.used
 
@@ -285,6 +292,8 @@ class MemoryDataServerBackend:
         found = self._objects.get(name)
         if found is None:
             return None
+        if self._tracking.active:
+            self._tracking.note(name, offset, len(data))
         done = self._put(found, offset, data)
         return WriteResult(done, stable, self.verifier)
 
@@ -390,6 +399,8 @@ class MemoryDataServerBackend:
         Drop whole blocks, and fill parts of others with zeros.
         """
         found = self._find(name)
+        if self._tracking.active:
+            self._tracking.note(name, offset, length)
         end = offset + length
         for number in list(found.blocks):
             start = number * _BLOCK
@@ -433,6 +444,8 @@ class MemoryDataServerBackend:
         if origin is found and abs(offset - sourceOffset) < count:
             raise InvalidArgument("the ranges overlap")
         count = min(count, self.copyBytes)
+        if self._tracking.active:
+            self._tracking.note(name, offset, count)
         done = 0
         while done < count:
             at = offset + done

@@ -38,6 +38,7 @@ from zope.interface import implementer
 
 from pnfs.backends.ds.local_record import ObjectRecord
 from pnfs.backends.ds.proxied_copies import ProxiedCopies
+from pnfs.backends.ds.proxied_digests import ProxiedDigests
 from pnfs.backends.ds.proxied_files import UpstreamFile, UpstreamFiles
 from pnfs.backends.ds.proxied_holes import ProxiedHoles
 from pnfs.backends.ds.proxied_records import ObjectRecords
@@ -83,7 +84,7 @@ _log = Logger()
 
 
 @implementer(IDataServerBackend)
-class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies):
+class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests):
     """
     L{IDataServerBackend} on top of a folder of another NFS server.
 

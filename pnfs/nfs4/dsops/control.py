@@ -11,7 +11,8 @@ handle. Without such a handle each of them is refused.
   - SETATTR sets size, owner, mode and times of the object;
   - SETXATTR of C{pnfs.epoch} (4 bytes, big endian) raises the fence epoch, and of
     C{pnfs.extend} (8 bytes, big endian) grows the object to a size; it never
-    shrinks.
+    shrinks;
+  - GETXATTR tells about the object's contents (L{pnfs.nfs4.dsops.contents}).
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from pnfs.rpc.hub import Hub
 from pnfs.rpc.limits import Limits
 from pnfs.values import SetAttributes, Stable
 from tests.contracts.data import NAME, DataServerBackendContract
+from tests.contracts.digests import DigestsContract
 from tests.contracts.holes import HolesContract
 from tests.mds.wire import MemoryRPCClient, Wire
 from tests.nfs4.fixture import entropy
@@ -36,7 +37,9 @@ KEY = b"C" * 32
 ADDRESS = ("192.0.2.1", 2050)
 
 
-class ControlledTests(HolesContract, DataServerBackendContract, SynchronousTestCase):
+class ControlledTests(
+    DigestsContract, HolesContract, DataServerBackendContract, SynchronousTestCase
+):
     """
     The contract of data backends, as far as it can hold from afar: nothing is known
     without asking, and the epoch is not told. That is looked up behind the scenes.

@@ -40,6 +40,7 @@ from tests.contracts.data import (
     pieceBytes,
     readBytes,
 )
+from tests.contracts.digests import DigestsContract
 from tests.contracts.holes import HolesContract
 
 
@@ -110,7 +111,9 @@ def makeFolder(case: SynchronousTestCase) -> str:
     return folder
 
 
-class LocalContractTests(HolesContract, DataServerBackendContract, SynchronousTestCase):
+class LocalContractTests(
+    DigestsContract, HolesContract, DataServerBackendContract, SynchronousTestCase
+):
     """
     The local backend keeps the promises of all.
     """
@@ -123,7 +126,7 @@ class LocalContractTests(HolesContract, DataServerBackendContract, SynchronousTe
 
 
 class TinyCacheContractTests(
-    HolesContract, DataServerBackendContract, SynchronousTestCase
+    DigestsContract, HolesContract, DataServerBackendContract, SynchronousTestCase
 ):
     """
     So it does when it can keep but one file open.
@@ -139,7 +142,7 @@ class TinyCacheContractTests(
 
 
 class MemoryFileSystemContractTests(
-    HolesContract, DataServerBackendContract, SynchronousTestCase
+    DigestsContract, HolesContract, DataServerBackendContract, SynchronousTestCase
 ):
     """
     So it does on tmpfs, which knows no reads that do not wait.

@@ -17,6 +17,7 @@ from pnfs.backends.ds.local_threads import InlineExecutor
 from pnfs.backends.errors import IOFailed, NoSpace, Unsupported
 from tests.backends.ds.test_local import makeFolder
 from tests.contracts.data import NAME, DataServerBackendContract
+from tests.contracts.digests import DigestsContract
 from tests.contracts.holes import BLOCK, HolesContract
 
 
@@ -27,7 +28,9 @@ def _failing(number: int) -> Any:
     return fallocate
 
 
-class NoFallocateTests(HolesContract, DataServerBackendContract, SynchronousTestCase):
+class NoFallocateTests(
+    DigestsContract, HolesContract, DataServerBackendContract, SynchronousTestCase
+):
     """
     On a file system without C{fallocate} holes are filled with zeros, to the byte,
     and no space is reserved.

@@ -9,11 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.backends.errors import NoSpace
 from tests.contracts.data import NAME, DataServerBackendContract
+from tests.contracts.digests import DigestsContract
 from tests.contracts.holes import HolesContract
 
 
 class MemoryContractTests(
-    HolesContract, DataServerBackendContract, SynchronousTestCase
+    DigestsContract, HolesContract, DataServerBackendContract, SynchronousTestCase
 ):
     """
     The memory backend keeps the promises of all.

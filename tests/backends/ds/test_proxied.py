@@ -34,18 +34,20 @@ from pnfs.rpc.auth import encodeAuthSys
 from pnfs.values import SetAttributes, Stable
 from tests.backends.ds.upstreams import MDS, Folder3, Line
 from tests.contracts.data import NAME, DataServerBackendContract, readBytes
+from tests.contracts.digests import DigestsContract
 from tests.contracts.holes import HolesContract
 
 CREDENTIAL = encodeAuthSys(0, 0)
 IO = 1 << 20
 
 
-class _GatewayContract(HolesContract, DataServerBackendContract):
+class _GatewayContract(DigestsContract, HolesContract, DataServerBackendContract):
     """
     What both kinds of upstream have in common.
     """
 
     knowsHoles = False
+    tracks = False
     reserves = False
     clock: Clock
     folder: str

@@ -1,0 +1,121 @@
+# -*- test-case-name: tests.backends.ds.test_memory -*-
+"""
+Checksums of pieces of data files, by which mirrors are compared without moving them.
+
+A piece of zeros has none (the digest C{b""}), whether they were written, lie in a
+hole, or lie behind the end: mirrors of a file may differ in that. So zeros count as
+well where the end or a hole lies within a piece.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Awaitable, Callable, Optional
+
+from pnfs.backends.errors import InvalidArgument
+
+DIGEST = 16
+"""Bytes of a digest that is not empty."""
+
+SMALLEST_UNIT = 512
+LARGEST_UNIT = 64 << 20
+
+STEP = 16 << 20
+"""Bytes of data in one step; of a piece that is larger, all."""
+
+DIGESTS = 2048
+"""In one step, and in one answer."""
+
+_BLOCK = 1 << 20
+_ZEROS = bytes(_BLOCK)
+
+
+class PieceDigest:
+    """
+    The digest of one piece, fed from its start to its end.
+    """
+
+    __slots__ = ("_zeros", "_hash")
+
+    def __init__(self) -> None:
+        self._zeros = 0
+        self._hash = blake2b(digest_size=DIGEST)
+
+    def data(self, data: memoryview) -> None:
+        """
+        Bytes follow.
+        """
+        while len(data):
+            part, data = data[:_BLOCK], data[_BLOCK:]
+            if part == _ZEROS[: len(part)]:
+                self.zeros(len(part))
+            else:
+                self._fill()
+                self._hash.update(part)
+
+    def zeros(self, count: int) -> None:
+        """
+        Zeros follow.
+        """
+        self._zeros += count
+
+    def _fill(self) -> None:
+        while self._zeros:
+            part = _ZEROS[: self._zeros]
+            self._hash.update(part)
+            self._zeros -= len(part)
+
+    def digest(self, count: int) -> bytes:
+        """
+        @param count: bytes of the piece: if all are zeros, the digest is empty.
+        """
+        if self._zeros == count:
+            return b""
+        self._fill()
+        return self._hash.digest()
+
+
+def requireUnit(unit: int) -> None:
+    """
+    @raise InvalidArgument: pieces cannot be so small, or so large.
+    """
+    if not SMALLEST_UNIT <= unit <= LARGEST_UNIT:
+        raise InvalidArgument(f"pieces of {unit} bytes")
+
+
+async def digestsOf(
+    read: Callable[[int, int], Awaitable[bytes]],
+    seek: Callable[[int], Awaitable[Optional[int]]],
+    offset: int,
+    count: int,
+    unit: int,
+) -> list[bytes]:
+    """
+    As L{pnfs.interfaces.IDataServerBackend.checksums}, by reading.
+
+    @param read: gives bytes from an offset on, up to a count; fewer at the end.
+    @param seek: where data begins at an offset or behind it; None: nowhere.
+    """
+    requireUnit(unit)
+    found: list[bytes] = []
+    end = offset + count
+    done = 0
+    data: Optional[int] = offset
+    while offset < end and len(found) < DIGESTS and done < STEP:
+        length = min(unit, end - offset)
+        if data is not None and data <= offset:
+            data = await seek(offset)
+        if data is None or data >= offset + length:
+            found.append(b"")
+            offset += length
+            continue
+        piece = PieceDigest()
+        for at in range(offset, offset + length, _BLOCK):
+            want = min(_BLOCK, offset + length - at)
+            some = await read(at, want)
+            piece.data(memoryview(some))
+            piece.zeros(want - len(some))
+        found.append(piece.digest(length))
+        offset += length
+        done += length
+    return found

@@ -1,0 +1,100 @@
+# -*- test-case-name: tests.backends.ds.test_local_digests -*-
+"""
+What the local data backend says about the contents of its files: checksums, made in
+the pool, and what has been changed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Optional, cast
+
+from pnfs.backends.ds.digests import DIGESTS, STEP, PieceDigest, requireUnit
+from pnfs.backends.ds.local_extents import seekIn
+from pnfs.backends.ds.local_files import OpenFile
+from pnfs.backends.ds.local_objects import settled
+from pnfs.backends.ds.tracking import Ranges, Tracking
+
+_BLOCK = 1 << 20
+_LARGEST = (1 << 63) - 1
+
+
+class LocalDigests:
+    """
+    A part of L{pnfs.backends.ds.local.LocalDataServerBackend}.
+    """
+
+    _open: Callable[[bytes], Any]
+    _tracking: Tracking
+
+    async def checksums(
+        self, name: bytes, offset: int, count: int, unit: int
+    ) -> list[bytes]:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.checksums}.
+        """
+        requireUnit(unit)
+        entry: OpenFile = await self._open(name)
+        return cast(
+            list[bytes], await settled(entry.run(digestsIn, offset, count, unit))
+        )
+
+    async def track(self, name: bytes) -> bytes:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.track}.
+        """
+        await self._open(name)
+        return self._tracking.track(name)
+
+    async def changes(self, name: bytes, token: bytes) -> Optional[Ranges]:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.changes}.
+        """
+        await self._open(name)
+        return self._tracking.changes(name, token)
+
+
+def digestsIn(fd: int, offset: int, count: int, unit: int) -> list[bytes]:
+    """
+    Digests of some of the pieces of a range; for a thread. What the file system
+    knows as a hole is not read.
+    """
+    found: list[bytes] = []
+    end = offset + count
+    done = 0
+    buffer = memoryview(bytearray(min(unit, _BLOCK)))
+    data = _dataAt(fd, offset)
+    while offset < end and len(found) < DIGESTS and done < STEP:
+        stop = min(offset + unit, end)
+        if data < offset:
+            data = _dataAt(fd, offset)
+        if data >= stop:
+            found.append(b"")
+        else:
+            found.append(_digest(fd, offset, stop, buffer))
+            done += stop - offset
+        offset = stop
+    return found
+
+
+def _digest(fd: int, offset: int, stop: int, buffer: memoryview) -> bytes:
+    piece = PieceDigest()
+    position = offset
+    while position < stop:
+        part = buffer[: stop - position]
+        length = os.preadv(fd, (part,), position)
+        if not length:
+            # The end, or behind it.
+            piece.zeros(stop - position)
+            break
+        piece.data(part[:length])
+        position += length
+    return piece.digest(stop - offset)
+
+
+def _dataAt(fd: int, offset: int) -> int:
+    """
+    Where the next data is; behind everything if there is none.
+    """
+    data = None if offset > _LARGEST else seekIn(fd, offset, False)
+    return _LARGEST + 1 if data is None else data

@@ -1,0 +1,63 @@
+# -*- test-case-name: tests.backends.ds.test_memory -*-
+"""
+What the memory backend says about the contents of its objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+from pnfs.backends.ds.digests import digestsOf
+from pnfs.backends.ds.tracking import Ranges, Tracking
+from pnfs.values import ReadResult
+
+
+class MemoryDigests:
+    """
+    A part of L{pnfs.backends.ds.memory.MemoryDataServerBackend}.
+    """
+
+    _find: Callable[[bytes], Any]
+    _tracking: Tracking
+
+    async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.read}.
+        """
+        raise NotImplementedError
+
+    async def seek(self, name: bytes, offset: int, hole: bool) -> Optional[int]:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.seek}.
+        """
+        raise NotImplementedError
+
+    async def checksums(
+        self, name: bytes, offset: int, count: int, unit: int
+    ) -> list[bytes]:
+        """
+        By reading.
+        """
+        self._find(name)
+
+        async def read(at: int, length: int) -> bytes:
+            found = await self.read(name, at, length)
+            return b"".join(found.pieces)  # type: ignore[arg-type]
+
+        return await digestsOf(
+            read, lambda at: self.seek(name, at, False), offset, count, unit
+        )
+
+    async def track(self, name: bytes) -> bytes:
+        """
+        See L{Tracking.track}.
+        """
+        self._find(name)
+        return self._tracking.track(name)
+
+    async def changes(self, name: bytes, token: bytes) -> Optional[Ranges]:
+        """
+        See L{Tracking.changes}.
+        """
+        self._find(name)
+        return self._tracking.changes(name, token)
