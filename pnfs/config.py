@@ -104,6 +104,8 @@ class MDSConfig:
     @ivar file: where it was read from.
     @ivar reserve: bytes of a data server that new files leave free; None: see
         L{pnfs.mds.dataservers}.
+    @ivar degrade: files go on without mirrors at lost data servers; failure: how long
+        a data server is silent until it is lost.
     @ivar courtesy: how long a client that is silent keeps its state if nobody else
         wants it.
     """
@@ -123,6 +125,8 @@ class MDSConfig:
     delegations: bool = True
     delegationWindow: float = 30.0
     reserve: Optional[int] = None
+    degrade: bool = False
+    failure: float = 5.0
 
 
 @attrs.frozen
@@ -319,6 +323,8 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         file=file,
         delegations=table.take("delegations", boolean, True),
         delegationWindow=table.take("delegation_window", seconds, 30.0),
+        degrade=table.take("degrade", boolean, False),
+        failure=table.take("failure_seconds", seconds, 5.0),
     )
     table.finish()
     return config

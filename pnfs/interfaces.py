@@ -568,12 +568,20 @@ class IFileData(Interface):
         @raise ValueError: the handle would be too long.
         """
 
-    async def ensure(export: Any, inode: Inode) -> Placement:
+    async def ensure(export: Any, inode: Inode, write: bool = False) -> Placement:
         """
         The file's placement; makes the data files if there are none yet.
 
+        @param write: something of it is to be written: mirrors that are lost are
+            stale in it.
         @raise Unreachable: a data server needed for it does not answer.
         @raise NoSpace: no data server can take it.
+        """
+
+    def usable(placement: Placement) -> Placement:
+        """
+        What clients may be told of a placement: without stale mirrors, and those at
+        data servers that are lost, as far as there are others.
         """
 
     def roomFor(placement: Placement) -> bool:

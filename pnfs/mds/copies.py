@@ -117,7 +117,7 @@ class Copies:
         key = (export.id, inode.handle)
         await self._turns.take(key)
         try:
-            placement = (await export.backend.loadPlacement(inode)).live
+            placement: Any = await self._placing.writable(export, inode)
             await self._copying.clone(placement, offset, origin, sourceOffset, count)
             await self._grown(export, inode, placement, offset, count)
         finally:

@@ -30,6 +30,7 @@ from pnfs.layouts.striping import split
 from pnfs.mds.copies import UNHEARD, Copies
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.degrade import Degrading
 from pnfs.mds.holes import SparseFiles
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.removals import Removals
@@ -55,6 +56,7 @@ class DataFiles(SparseFiles, Copies):
     L{IFileData} over the data servers of a site.
 
     @ivar removals: data files being deleted in the background.
+    @ivar degrading: files go on without lost mirrors.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class DataFiles(SparseFiles, Copies):
         self._turns = Turns()
         self._stores = Turns()
         self._placing = Placing(servers, self._turns)
+        self.degrading = Degrading(servers, self._placing)
+        self._placing.degrading = self.degrading
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self._ragged: set[tuple[int, bytes]] = set()
         self._minted: dict[tuple[Any, ...], bytes] = {}
@@ -96,14 +100,22 @@ class DataFiles(SparseFiles, Copies):
 
     # -- making ------------------------------------------------------------------
 
-    async def ensure(self, export: Any, inode: Inode) -> Placement:
+    async def ensure(self, export: Any, inode: Inode, write: bool = False) -> Placement:
         """
         See L{IFileData.ensure}.
         """
         placement = await self._placing.place(export, inode)
+        if write and self._servers.condemned:
+            placement = await self.degrading.writable(export, inode, placement)
         if (export.id, inode.handle) in self._ragged:
             await self.refresh(export, inode)
         return placement
+
+    def usable(self, placement: Placement) -> Placement:
+        """
+        See L{IFileData.usable}.
+        """
+        return self._servers.usable(placement)
 
     # -- size and times ------------------------------------------------------------
 
@@ -186,7 +198,7 @@ class DataFiles(SparseFiles, Copies):
         key = (export.id, inode.handle)
         await self._turns.take(key)
         try:
-            placement = await export.backend.loadPlacement(inode)
+            placement = await self._placing.writable(export, inode)
             if placement is not None:
                 changes = SetAttributes(size=size)
                 await self._servers.onAll(
@@ -223,7 +235,7 @@ class DataFiles(SparseFiles, Copies):
         key = (export.id, inode.handle)
         await self._turns.take(key)
         try:
-            placement = await export.backend.loadPlacement(inode)
+            placement = await self._placing.writable(export, inode)
             if placement is not None:
                 now = changes()
                 await self._servers.onAll(
@@ -290,7 +302,7 @@ class DataFiles(SparseFiles, Copies):
             if result.count < count:
                 pieces.append(bytes(count - result.count))
             return pieces
-        raise problem
+        raise self._servers.lost(mirrors, problem)
 
     async def write(
         self, export: Any, inode: Inode, offset: int, data: memoryview, stable: int
@@ -332,10 +344,36 @@ class DataFiles(SparseFiles, Copies):
                     self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
                 )
         outcomes = await gatherOutcomes(writes)
+        await self._blame(export, inode, placement, ranges, outcomes)
         done, committed, told = written(placement, ranges, outcomes)
         if done:
             await self._grown(export, inode, placement, offset, done)
         return WriteResult(done, committed, self._combined(placement, told))
+
+    async def _blame(
+        self,
+        export: Any,
+        inode: Inode,
+        placement: Placement,
+        ranges: Sequence[tuple[int, int, int]],
+        outcomes: Sequence[Any],
+    ) -> None:
+        """
+        A mirror that cannot be written while another one can is stale from now on.
+
+        @raise Unreachable: there was one; the client is to come again.
+        """
+        written_to = [
+            uuid for column, _, _ in ranges for uuid in placement.columns[column]
+        ]
+        failed = {u for u, o in zip(written_to, outcomes) if isinstance(o, IOFailed)}
+        if not failed or not self.degrading.enabled:
+            return
+        for uuid in failed:
+            await self.degrading.markStale(export, inode, uuid)
+        left = await export.backend.loadPlacement(inode)
+        if left is not None and not failed.isdisjoint(left.stale):
+            raise Unreachable("a mirror has failed: again without it")
 
     async def _grown(
         self, export: Any, inode: Inode, placement: Placement, offset: int, done: int
@@ -380,10 +418,9 @@ class DataFiles(SparseFiles, Copies):
         """
         See L{IFileData.commit}.
         """
-        placement = await export.backend.loadPlacement(inode)
+        placement = await self._placing.writable(export, inode)
         if placement is None:
             return bytes(8)
-        placement = placement.live
         uuids = placement.dataServers
         verifiers = await gather(
             [

@@ -13,6 +13,7 @@ import json
 import os
 from typing import Any, Callable, Optional, Sequence
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -52,6 +53,8 @@ class Member:
     @ivar problem: why not, as last told to the operator.
     @ivar space: as last told.
     @ivar fences: object name to epoch: to be done before anything else there.
+    @ivar heard: when it last answered, or when it was first asked.
+    @ivar banned: it is not to be used, by order of the operator.
     """
 
     def __init__(self, config: DataServerConfig, backend: Any, uuid: bytes) -> None:
@@ -63,6 +66,8 @@ class Member:
         self.space: Optional[FSStatistics] = None
         self.fences: dict[bytes, int] = {}
         self.probe: Optional[IDelayedCall] = None
+        self.heard = 0.0
+        self.banned = False
 
     def roomy(self, reserve: Optional[int]) -> bool:
         """
@@ -101,6 +106,7 @@ class DataServers:
     @ivar members: in the order of the configuration.
     @ivar reserve: as for L{Member.roomy}.
     @ivar onUp: called with a L{Member} when it has begun to answer.
+    @ivar condemned: UUIDs of those that are lost (L{pnfs.mds.health}).
     """
 
     def __init__(
@@ -126,6 +132,7 @@ class DataServers:
         self._byUUID = {m.uuid: m for m in self.members if m.uuid}
         self._stopped = False
         self.onUp: Callable[[Member], None] = lambda member: None
+        self.condemned: frozenset[bytes] = frozenset()
 
     def _load(self) -> dict[str, Any]:
         """
@@ -176,6 +183,7 @@ class DataServers:
         Begin to look for them; never waits.
         """
         for member in self.members:
+            member.heard = self._clock.seconds()
             self._probe(member)
 
     async def stop(self) -> None:
@@ -203,6 +211,12 @@ class DataServers:
         if member is None:
             raise Unreachable(f"no data server {uuid.hex()} is configured")
         return member
+
+    def find(self, uuid: bytes) -> Optional[Member]:
+        """
+        A data server, if it is configured.
+        """
+        return self._byUUID.get(uuid)
 
     def describe(self, uuids: Sequence[bytes]) -> list[DataServer]:
         """
@@ -242,6 +256,37 @@ class DataServers:
         """
         return not self._full or self._full.isdisjoint(placement.live.dataServers)
 
+    def spare(self, placement: Placement, uuid: bytes) -> bool:
+        """
+        Can a file do without a data server: has every column that has a mirror there
+        another one that is not stale, and answers?
+        """
+        for column in placement.live.columns:
+            if uuid in column and not any(
+                other != uuid and other not in self.condemned and self.up(other)
+                for other in column
+            ):
+                return False
+        return True
+
+    def lost(self, mirrors: Sequence[bytes], problem: Exception) -> Exception:
+        """
+        What to tell a reader whom none of some mirrors has answered: to come again,
+        as C{problem} says, or that there is nothing to wait for.
+        """
+        if self.condemned.issuperset(mirrors):
+            return IOFailed(f"every data server that has it is lost: {problem}")
+        return problem
+
+    def usable(self, placement: Placement) -> Placement:
+        """
+        What clients may be told of where a file's bytes are: no stale mirrors, and none
+        at lost data servers as long as there are others.
+        """
+        live = placement.live
+        gone = tuple(uuid for uuid in self.condemned if self.spare(live, uuid))
+        return attrs.evolve(live, stale=gone).live if gone else live
+
     def down(self, uuid: bytes, reason: Exception) -> None:
         """
         One did not answer: it is out until a probe succeeds.
@@ -275,10 +320,12 @@ class DataServers:
         if not member.up:
             raise Unreachable(f"data server {member.config.name} does not answer")
         try:
-            return await call(member.backend)
+            result = await call(member.backend)
         except Unreachable as error:
             self.down(uuid, error)
             raise
+        member.heard = self._clock.seconds()
+        return result
 
     async def onFile(self, uuid: bytes, call: Callable[[Any], Any]) -> Any:
         """
@@ -342,6 +389,14 @@ class DataServers:
         )
         done.addBoth(lambda _: self._again(member))
 
+    def ask(self, member: Member) -> None:
+        """
+        Probe one now, if that is not being done.
+        """
+        if member.probe is not None and member.probe.active():
+            member.probe.cancel()
+            self._probe(member)
+
     def _again(self, member: Member) -> None:
         if not self._stopped:
             member.probe = self._clock.callLater(PROBE_SECONDS, self._probe, member)
@@ -355,6 +410,9 @@ class DataServers:
         except BackendError as error:
             self._silent(member, error)
             return
+        if member.banned:
+            return
+        member.heard = self._clock.seconds()
         member.space = space
         if space.spaceAvailable < FULL_BYTES:
             self._full.add(member.uuid)

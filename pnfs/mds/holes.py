@@ -71,7 +71,7 @@ class SparseFiles:
                 return await self._servers.onFile(uuid, call)  # type: ignore[no-any-return]
             except (Unreachable, IOFailed) as error:
                 problem = error
-        raise problem
+        raise self._servers.lost(mirrors, problem)
 
     # -- seeking -------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class SparseFiles:
         key = (export.id, inode.handle)
         await self._turns.share(key)
         try:
-            placement = await export.backend.loadPlacement(inode)
+            placement = await self._placing.writable(export, inode)
             if placement is not None:
                 # Behind the end as it is known here there may be what has been
                 # written through a layout, but not much.

@@ -22,6 +22,9 @@ _MOVED = 65536
 class Placing:
     """
     Has layout drivers choose data servers, and makes the data files there.
+
+    @ivar degrading: L{pnfs.mds.degrade.Degrading}, if files are to go on without
+        mirrors that are lost.
     """
 
     def __init__(self, servers: DataServers, turns: Turns) -> None:
@@ -31,6 +34,7 @@ class Placing:
         self._servers = servers
         self._turns = turns
         self._changing = Turns()
+        self.degrading: Any = None
         self._sequence = 0
         self._moving: set[tuple[int, bytes]] = set()
         self._moved: set[tuple[int, bytes]] = set()
@@ -68,13 +72,28 @@ class Placing:
         """
         placement = await self.place(export, inode, like)
         key = (export.id, inode.handle)
-        if await self._turns.share(key) or key in self._moved:
-            try:
+        waited = await self._turns.share(key)
+        try:
+            if waited or key in self._moved:
                 placement = await export.backend.loadPlacement(inode)
-            except BaseException:
-                self._turns.unshare(key)
-                raise
+            if self._servers.condemned:
+                placement = await self.degrading.writable(export, inode, placement)
+        except BaseException:
+            self._turns.unshare(key)
+            raise
         return placement.live
+
+    async def writable(self, export: Any, inode: Inode) -> Optional[Placement]:
+        """
+        What is to be written of a file's data files if something of them changes;
+        None if it has none.
+        """
+        placement = await export.backend.loadPlacement(inode)
+        if placement is None:
+            return None
+        if self._servers.condemned:
+            placement = await self.degrading.writable(export, inode, placement)
+        return placement.live  # type: ignore[no-any-return]
 
     async def change(
         self, export: Any, inode: Inode, change: Callable[[Placement], Placement]

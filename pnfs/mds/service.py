@@ -22,6 +22,8 @@ from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.exporting import Exporting
+from pnfs.mds.failover import Failover
+from pnfs.mds.health import Health
 from pnfs.mds.reload import Reloading
 from pnfs.mds.room import noteFull
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
@@ -115,6 +117,7 @@ class MetadataServerService(NFSService):
         self._servers: Any = None
         self._data: Any = None
         self._exporting: Any = None
+        self._health: Any = None
         self._reloader: Any = None
         self.context: Any = None
 
@@ -224,9 +227,16 @@ class MetadataServerService(NFSService):
             stateDropper(server),
             server.sessions.dropClient,
         ]
-        servers.onUp = lambda member: self._memberUp()
+        self._health = health = Health(servers, clock, config.failure)
+        health.enabled = data.degrading.enabled = config.degrade
+        health.onCondemned.append(lambda member: member.backend.giveUp())
+        health.onReturned.append(lambda member: member.backend.beginAgain())
+        self.failover = Failover(server, servers, health, data.degrading)
+        health.onReturned.append(lambda member: self._memberUp())
+        servers.onUp = health.answers
         devices.setServers([m.describe() for m in servers.members if m.uuid])
         servers.start()
+        health.start()
         for export in exports:
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
@@ -275,6 +285,8 @@ class MetadataServerService(NFSService):
             server.delegations.maximum = new.limits.delegations
             server.delegating.deadlineSeconds = new.recall
         self._servers.reserve = new.reserve
+        self._health.failureSeconds = new.failure
+        self._health.enabled = self._data.degrading.enabled = new.degrade
         if new.limits.slots != old.limits.slots:
             sessions = server.sessions
             sessions.limits = attrs.evolve(sessions.limits, maxSlots=new.limits.slots)
@@ -350,6 +362,8 @@ class MetadataServerService(NFSService):
             if self.context.delegating is not None:
                 self.context.delegating.stop()
             self.context.copies.stop(self.context.clients)
+        if self._health is not None:
+            self._health.stop()
         if self._servers is not None:
             await self._servers.stop()
         for backend in self._backends:

@@ -113,6 +113,7 @@ class SessionClient:
         self._renewal: Optional[IDelayedCall] = None
         self._renewSeconds: Optional[float] = None
         self._closed = False
+        self._patient = True
         self.clientid = 0
         self.ioBytes = ioBytes
         self.serverOwner = b""
@@ -263,7 +264,8 @@ class SessionClient:
         return Results(buf, pos)
 
     async def _pause(self, until: float, error: Exception) -> None:
-        if self._closed or self._clock.seconds() + _RETRY_PAUSE >= until:
+        late = self._clock.seconds() + _RETRY_PAUSE >= until
+        if late or self._closed or not self._patient:
             raise Unreachable(str(error)) from error
         waiter: Deferred[None] = Deferred()
         self._clock.callLater(_RETRY_PAUSE, waiter.callback, None)
@@ -411,6 +413,20 @@ class SessionClient:
         if session is not None:
             session.highest = max(0, min(session.highest, highest))
             session.free = [slot for slot in session.free if slot <= session.highest]
+
+    def giveUp(self) -> None:
+        """
+        The server is taken to be dead: what is under way fails, and from now on
+        whatever does not succeed at the first attempt.
+        """
+        self._patient = False
+        self._rpc.disconnect()
+
+    def beginAgain(self) -> None:
+        """
+        It has answered after all.
+        """
+        self._patient = True
 
     async def bindConnection(self, peer: Any) -> None:
         """

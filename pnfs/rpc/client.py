@@ -253,6 +253,13 @@ class RPCClient:
         release(queued.arguments[4])
         queued.errback(CallTimeout("not connected in time"))
 
+    def disconnect(self) -> None:
+        """
+        Drop the connection: calls under way fail. The next call connects again.
+        """
+        if self._connection is not None:
+            self._connection.drop(ConnectionDone())
+
     # -- connecting ----------------------------------------------------------------
 
     def _connect(self) -> None:

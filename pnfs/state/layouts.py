@@ -408,6 +408,12 @@ class LayoutTable:
             return None
         return found[1]
 
+    def forgetGrants(self) -> None:
+        """
+        What was made for placements is not what would be made now.
+        """
+        self._grants.clear()
+
     def keepGrant(self, placement: Any, key: Any, value: Any) -> None:
         """
         Keep what was made for a placement; the oldest gives way.

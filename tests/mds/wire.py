@@ -178,6 +178,13 @@ class MemoryRPCClient:
             program, version, procedure, credential or bytes(16), pieces, timeout or 30
         )
 
+    def disconnect(self) -> None:
+        """
+        As L{pnfs.rpc.client.RPCClient.disconnect}.
+        """
+        if self._protocol is not None:
+            self._protocol.peer.close()
+
     def close(self) -> None:
         """
         End the connection.

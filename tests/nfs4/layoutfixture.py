@@ -88,13 +88,19 @@ class MemoryFileData:
         self.minted.append(squash)
         return self._capabilities.mint(iomode, placement.epoch, placement.name, squash)
 
+    def usable(self, placement: Placement) -> Placement:
+        """
+        See L{pnfs.interfaces.IFileData.usable}.
+        """
+        return placement.live
+
     def roomFor(self, placement: Placement) -> bool:
         """
         See L{pnfs.interfaces.IFileData.roomFor}.
         """
         return not self.full
 
-    async def ensure(self, export: Any, inode: Any) -> Placement:
+    async def ensure(self, export: Any, inode: Any, write: bool = False) -> Placement:
         """
         See L{pnfs.interfaces.IFileData.ensure}.
         """

@@ -96,6 +96,19 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
         """
         await self._client.close()
 
+    def giveUp(self) -> None:
+        """
+        The data server is taken to be dead: what is under way fails, and what is tried
+        from now on is tried once.
+        """
+        self._client.giveUp()
+
+    def beginAgain(self) -> None:
+        """
+        It has answered after all.
+        """
+        self._client.beginAgain()
+
     def peek(self, name: bytes) -> Optional[ObjectAttributes]:
         """
         Nothing is known without asking.

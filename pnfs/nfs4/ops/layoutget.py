@@ -199,7 +199,7 @@ async def _grant(
     export = ctx.export
     layouts = server.layouts
     try:
-        placement = await server.data.ensure(export, inode)
+        placement = await server.data.ensure(export, inode, iomode == _RW)
     except Unreachable:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTTRYLATER, _NO_SIGNAL) from None
     except BackendError:
@@ -274,7 +274,7 @@ def _encode(
     @raise NFSError: the driver cannot serve the placement, or not so small.
     """
     server = ctx.server
-    placement = placement.live
+    placement = server.data.usable(placement)
     if not driver.supports(placement):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     try:
