@@ -40,7 +40,7 @@ def _timers(site: Site, hosts: list[Any]) -> Iterator[str]:
     Timers besides the periodic ones: leases swept, data servers probed, the session
     with each data server waiting for a reply that did not come.
     """
-    known = ("LoopingCall", "DataServers._probe", "Peer._expire")
+    known = ("LoopingCall", "DataServers._probe", "Health._tick", "Peer._expire")
     for service in site.services():
         for call in service.clock.getDelayedCalls():
             name = getattr(call.func, "__qualname__", repr(call.func))
