@@ -1,0 +1,119 @@
+# -*- test-case-name: tests.command.test_administer -*-
+"""
+What the commands of the administration share: options, a call, tables.
+
+The exit status is 0 if it was done, 1 if it was refused or failed, 2 if the command
+line was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+from pnfs.admin.client import ControlClient, ControlFailed, findSocket
+
+Show = Callable[[Any], str]
+"""Says a result in words."""
+
+
+def addControlOptions(parser: argparse.ArgumentParser, example: str) -> None:
+    """
+    Options of every command of the administration.
+
+    @param example: a command line, for C{--help}.
+    """
+    parser.epilog = f"Example: {example}"
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="control socket of the metadata server",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="MDS.toml",
+        help="its configuration file (default: PNFS_MDS in the environment, "
+        "/etc/pnfs/pnfs-mds.toml, or the demo that runs)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def connect(args: argparse.Namespace) -> ControlClient:
+    """
+    The connection that the options ask for.
+
+    @raise ControlFailed: there is none.
+    """
+    return ControlClient(findSocket(args.socket, args.config, os.environ))
+
+
+def control(
+    name: str,
+    args: argparse.Namespace,
+    command: str,
+    values: Mapping[str, Any],
+    show: Show,
+    progress: Optional[Callable[[Any], str]] = None,
+) -> int:
+    """
+    Have a command carried out, and print its result.
+
+    @param name: of the program's command, for messages.
+    @param progress: says how far it is; shown on a terminal only.
+    @return: the exit status.
+    """
+    told = False
+
+    def tell(how: Any) -> None:
+        nonlocal told
+        if progress is not None and sys.stderr.isatty():
+            told = True
+            print(f"\r{progress(how)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    try:
+        client = connect(args)
+        try:
+            result = client.call(command, values, tell)
+        finally:
+            client.close()
+            if told:
+                print(file=sys.stderr)
+        print(json.dumps(result) if args.json else show(result), flush=True)
+    except ControlFailed as error:
+        print(f"pnfs {name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """
+    Rows in columns; the first one is the head.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        for row in rows
+    )
+
+
+def size(count: Optional[int]) -> str:
+    """
+    Bytes for people.
+    """
+    if count is None:
+        return "-"
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
