@@ -26,6 +26,7 @@ from pnfs.configvalues import (
     courtesy,
     exportPath,
     folder,
+    label,
     listOf,
     metricsAddress,
     parseAddress,
@@ -34,6 +35,7 @@ from pnfs.configvalues import (
     parseSize,
     readKey,
     seconds,
+    socketPath,
     string,
     stripeUnit,
 )
@@ -64,12 +66,25 @@ class DataServerConfig:
     @ivar address: where to control it.
     @ivar advertise: what clients are told.
     @ivar protocol: what clients speak: C{"nfs4.1"} or C{"nfs3"}.
+    @ivar label: the class of its storage, such as C{"nvme"}; empty if not said.
     """
 
     name: str
     address: Address
     advertise: tuple[Address, ...]
     protocol: str = "nfs4.1"
+    label: str = ""
+
+
+@attrs.frozen
+class AdminConfig:
+    """
+    How the server is administered.
+
+    @ivar socket: path of the UNIX socket; empty: C{control.sock} in the state folder.
+    """
+
+    socket: str = ""
 
 
 @attrs.frozen
@@ -77,6 +92,7 @@ class ExportConfig:
     """
     An exported tree; sizes in bytes.
 
+    @ivar dataServers: names of those new files may go to; empty: all that there are.
     @ivar terms: for those of whom C{clients} says nothing else.
     @ivar clients: who it is for; None: everybody.
     """
@@ -127,6 +143,7 @@ class MDSConfig:
     reserve: Optional[int] = None
     degrade: bool = False
     failure: float = 5.0
+    admin: AdminConfig = AdminConfig()
 
 
 @attrs.frozen
@@ -200,7 +217,22 @@ def _load(file: str, overrides: Mapping[str, Any]) -> Table:
     return Table(file, "", values)
 
 
-def _dataServer(file: str, values: Any) -> DataServerConfig:
+def _admin(file: str, values: Any) -> AdminConfig:
+    if values is None:
+        return AdminConfig()
+    table = Table(file, "admin", values)
+    config = AdminConfig(socket=table.take("socket", socketPath, ""))
+    table.finish()
+    return config
+
+
+def dataServerConfig(file: str, values: Any) -> DataServerConfig:
+    """
+    A data server as a table tells it.
+
+    @param file: what errors name as its place.
+    @raise BadConfiguration: one line that says what to mend.
+    """
     table = Table(file, "data_server", values)
     address = table.take("address", parseReachableAddress)
     advertise = table.take("advertise", listOf(parseNumericAddress), None)
@@ -214,6 +246,7 @@ def _dataServer(file: str, values: Any) -> DataServerConfig:
         address=address,
         advertise=advertise,
         protocol=table.take("protocol", choice("nfs4.1", "nfs3"), "nfs4.1"),
+        label=table.take("class", label, ""),
     )
     table.finish()
     return config
@@ -231,7 +264,7 @@ def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
         stripeUnit=table.take("stripe_unit", stripeUnit, 1 << 20),
         stripeCount=table.take("stripe_count", count(0, 256), 0),
         mirrors=table.take("mirrors", count(1, 16), 1),
-        dataServers=table.take("data_servers", listOf(string), servers),
+        dataServers=table.take("data_servers", listOf(string), ()),
         terms=terms,
         clients=takeClients(file, table, terms),
         delegations=table.take("delegations", boolean, True),
@@ -243,17 +276,18 @@ def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
                 "data_servers",
                 f"{name!r} is no data server; add a [[data_server]] of that name",
             )
-    if config.mirrors > len(config.dataServers):
+    usable = len(config.dataServers or servers)
+    if config.mirrors > usable:
         raise table.refuse(
             "mirrors",
             f"{config.mirrors} copies need as many data servers, "
-            f"there are {len(config.dataServers)}; add some",
+            f"there are {usable}; add some",
         )
-    if config.stripeCount > len(config.dataServers):
+    if config.stripeCount > usable:
         raise table.refuse(
             "stripe_count",
             f"{config.stripeCount} stripes need as many data servers, "
-            f"there are {len(config.dataServers)}; add some, or write 0 for all",
+            f"there are {usable}; add some, or write 0 for all",
         )
     if config.mirrors > 1 and config.layout == "files":
         raise table.refuse(
@@ -278,7 +312,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
     @raise BadConfiguration: one line that says what to mend.
     """
     table = _load(file, overrides)
-    servers = tuple(_dataServer(file, v) for v in table.tables("data_server"))
+    servers = tuple(dataServerConfig(file, v) for v in table.tables("data_server"))
     if not servers:
         raise BadConfiguration(
             f"{file}: data_server: there is none; add a [[data_server]]"
@@ -292,7 +326,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
             if (
                 export.layout == "files"
                 and server.protocol == "nfs3"
-                and server.name in export.dataServers
+                and server.name in (export.dataServers or names)
             ):
                 raise BadConfiguration(
                     f"{file}: export.data_servers: {server.name!r} speaks nfs3, which "
@@ -325,6 +359,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         delegationWindow=table.take("delegation_window", seconds, 30.0),
         degrade=table.take("degrade", boolean, False),
         failure=table.take("failure_seconds", seconds, 5.0),
+        admin=_admin(file, table.table("admin")),
     )
     table.finish()
     return config

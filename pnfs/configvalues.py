@@ -17,6 +17,8 @@ from pnfs.backends.errors import BadConfiguration
 KEY_BYTES = 32
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 _SIZE = re.compile(r"^\s*(\d+)\s*([KMGT]iB)?\s*$", re.IGNORECASE)
+_LABEL = re.compile(r"^[a-z0-9][a-z0-9-]{0,31}$")
+_SOCKET_BYTES = 104
 _MISSING = object()
 
 Address = tuple[str, int]
@@ -95,6 +97,18 @@ def string(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("is no text; write it in quotes")
     return value
+
+
+def label(value: Any) -> str:
+    """
+    A word of small letters, digits and dashes.
+
+    @raise ValueError: it is none; the text says what to write.
+    """
+    text = string(value)
+    if _LABEL.match(text) is None:
+        raise ValueError(f"{text!r}: write a word such as 'nvme', 'ssd' or 'hdd'")
+    return text
 
 
 def boolean(value: Any) -> bool:
@@ -259,6 +273,20 @@ def folder(value: Any) -> str:
         raise ValueError(f"{path} is no folder; make it")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise ValueError(f"{path} cannot be written by this user; change its owner")
+    return path
+
+
+def socketPath(value: Any) -> str:
+    """
+    Where a UNIX socket may be made.
+
+    @raise ValueError: it cannot be there; the text says what to write.
+    """
+    path = os.path.abspath(string(value))
+    if len(os.fsencode(path)) > _SOCKET_BYTES:
+        raise ValueError(
+            f"{path} is too long for a socket; write at most {_SOCKET_BYTES} bytes"
+        )
     return path
 
 

@@ -93,6 +93,13 @@ class NFSService(Service):
         """
         raise BadConfiguration(f"{self._file}: only a restart can change it")
 
+    def listen(self) -> None:
+        """
+        Open further ports, before those for clients.
+
+        @raise BadConfiguration: that is not possible; one line.
+        """
+
     async def finish(self) -> None:
         """
         Let go of everything, after the last request.
@@ -214,6 +221,7 @@ class NFSService(Service):
         )
         hasten(self.reactor)
         self.rpc = RPCServer(self.reactor, programs, clock=self.clock, limits=limits)
+        self.listen()
         key = "metrics"
         try:
             if self._metrics is not None:

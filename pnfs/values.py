@@ -368,6 +368,41 @@ class Placement:
         )
 
 
+class DSState(enum.Enum):
+    """
+    What is to be done with a data server.
+    """
+
+    ACTIVE = "active"
+    """Used for everything."""
+
+    DRAINING = "draining"
+    """It gets no new files; what it has is read and written, and moves away."""
+
+    DISABLED = "disabled"
+    """Not to be used at all; said by the operator."""
+
+    REPAIRING = "repairing"
+    """Used, while it is given what it has missed."""
+
+    LOST = "lost"
+    """Not used, because it failed."""
+
+    @property
+    def used(self) -> bool:
+        """
+        Its files may be read and written.
+        """
+        return self is not DSState.DISABLED and self is not DSState.LOST
+
+    @property
+    def takesNew(self) -> bool:
+        """
+        New files may go there.
+        """
+        return self is DSState.ACTIVE or self is DSState.REPAIRING
+
+
 @attrs.frozen
 class DataServer:
     """

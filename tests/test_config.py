@@ -148,7 +148,7 @@ class MDSTests(ConfigCase):
             (export.layout, export.metadata, export.stripeUnit, export.mirrors),
             ("files", "xattr", 1 << 20, 1),
         )
-        self.assertEqual(export.dataServers, ("a", "b"))
+        self.assertEqual(export.dataServers, ())
         self.assertEqual(export.terms, TermsConfig())
         self.assertIdentical(export.clients, None)
         self.assertEqual((config.delegations, config.delegationWindow), (True, 30))
@@ -242,6 +242,10 @@ class MDSTests(ConfigCase):
                 end('access = "ro"\nread_only = true'),
                 ("export.read_only: ", "remove", "access ="),
             ),
+            (
+                good.replace('"b"', '"b"\nclass = "N V"'),
+                ("data_server.class: 'N V'", "nvme"),
+            ),
             (end("anonuid = -1"), ("export.anonuid: ", "0 to 4294967294")),
             (end('sec = ["krb5p"]'), ("export.sec: 'krb5p'", "write 'sys'")),
             (end('sec = ["lipkey"]'), ("export.sec: ", "'sys', 'none'")),
@@ -259,6 +263,9 @@ class MDSTests(ConfigCase):
                 ("export.clients.acces: is no known key", "access"),
             ),
             (end('read_only = "yes"'), ("export.read_only: ", "true or false")),
+            (end('[admin]\nsocket = ""'), ("admin.socket: ", "quotes")),
+            (end("[admin]\nsocket = '/" + "x" * 99 + "/s.sock'"), ("too long",)),
+            (end("[admin]\nx = 1"), ("admin.x: is no known key", "socket")),
             (good[: good.index("[[data")], ("data_server: there is none", "add")),
             (good[: good.index("[[export")], ("export: there is none", "add")),
             (good.replace("[[export]]", "[export]"), ("export: ", "[[export]]")),

@@ -47,6 +47,9 @@ from pnfs.state.layouts import LayoutState
 DATA_SERVER_LOST = "data server lost"
 """A reason: clients shall not try to flush to the old data server."""
 
+DATA_SERVER_MOVED = "data server moved"
+"""Likewise: nothing answers at the old address."""
+
 FENCE_DELAY = 1.0
 HOLD_AT_LEAST = 0.25
 HOLD_AT_MOST = 15.0
@@ -86,7 +89,7 @@ class FileRecall:
         """
         Clients shall not try to flush to where the bytes were.
         """
-        return self.reason == DATA_SERVER_LOST
+        return self.reason in (DATA_SERVER_LOST, DATA_SERVER_MOVED)
 
     @property
     def holding(self) -> bool:

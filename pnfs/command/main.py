@@ -22,12 +22,13 @@ COMMANDS = {
     "stat": "show the attributes of files",
     "mkdir": "make directories",
     "rm": "remove files and directories",
+    "ds": "show, add, drain and remove data servers",
     "file": "show where the bytes of a file are",
 }
 
 _DESCRIPTION = """\
-Talk to a pNFS service: this program is itself a client and needs no mount and no
-privileges. Remote files are written pnfs://HOST[:PORT]/PATH, for example
+Talk to a pNFS service, as a client that needs no mount and no privileges, or to
+administer it. Remote files are written pnfs://HOST[:PORT]/PATH, for example
 pnfs://localhost:2049/export/readme.txt.
 """
 

@@ -4,13 +4,12 @@ The data servers of a metadata server: who they are, and which of them answer.
 
 A data server is known by its UUID for ever. The name that the configuration gives
 it is bound to the UUID it answers with at first contact; that binding is kept in
-the state folder, so that placements resolve while a data server is down.
+the inventory (L{pnfs.mds.inventory}), so that placements resolve while a data server is
+down. They may come, go and move while the server runs.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from typing import Any, Callable, Optional, Sequence
 
 import attrs
@@ -21,13 +20,13 @@ from twisted.logger import Logger
 from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import (
     BackendError,
-    BadConfiguration,
     IOFailed,
     NoSuchObject,
     Unreachable,
 )
 from pnfs.config import DataServerConfig
-from pnfs.values import DataServer, FSStatistics, Placement
+from pnfs.mds.inventory import Inventory, Record, seeded
+from pnfs.values import DataServer, DSState, FSStatistics, Placement
 
 PROBE_SECONDS = 2.0
 """How often a data server is asked whether it lives."""
@@ -46,28 +45,67 @@ class Member:
     """
     One data server.
 
-    @ivar config: as configured.
+    @ivar record: what the inventory has of it, without the fences.
     @ivar backend: L{pnfs.interfaces.IDataServerBackend} to reach it.
-    @ivar uuid: 16 bytes; empty until it has answered for the first time ever.
-    @ivar up: it answered when last asked.
-    @ivar problem: why not, as last told to the operator.
+    @ivar answers: it did when last asked.
+    @ivar up: it answers and may be used.
+    @ivar problem: why it does not answer, as last told to the operator.
     @ivar space: as last told.
     @ivar fences: object name to epoch: to be done before anything else there.
     @ivar heard: when it last answered, or when it was first asked.
-    @ivar banned: it is not to be used, by order of the operator.
     """
 
-    def __init__(self, config: DataServerConfig, backend: Any, uuid: bytes) -> None:
-        self.config = config
+    def __init__(self, record: Record, backend: Any) -> None:
+        self.record = record
         self.backend = backend
-        self.uuid = uuid
+        self.answers = False
         self.up = False
         self.problem = ""
         self.space: Optional[FSStatistics] = None
-        self.fences: dict[bytes, int] = {}
+        self.fences: dict[bytes, int] = dict(record.fences)
         self.probe: Optional[IDelayedCall] = None
         self.heard = 0.0
-        self.banned = False
+        self.gone = False
+
+    @property
+    def uuid(self) -> bytes:
+        """
+        16 bytes; empty until it has answered for the first time ever.
+        """
+        return self.record.uuid
+
+    @property
+    def config(self) -> DataServerConfig:
+        """
+        How it is reached.
+        """
+        config = self.record.config
+        assert config is not None
+        return config
+
+    @property
+    def state(self) -> DSState:
+        """
+        What is to be done with it.
+        """
+        return self.record.state
+
+    @property
+    def banned(self) -> bool:
+        """
+        It is not to be used, by order of the operator.
+        """
+        return self.record.state is DSState.DISABLED
+
+    def serves(self, export: Any) -> bool:
+        """
+        May new files of an L{pnfs.namespace.exports.Export} go there, as far as the
+        configuration and C{pnfs ds assign} say?
+        """
+        exports = self.record.exports
+        if exports:
+            return export.path in exports
+        return not export.dataServers or self.record.name in export.dataServers
 
     def roomy(self, reserve: Optional[int]) -> bool:
         """
@@ -94,7 +132,7 @@ class Member:
             addresses=self.config.advertise,
             version=(3, 0) if nfs3 else (4, 1),
             tightlyCoupled=not nfs3,
-            available=self.up,
+            available=self.up and self.state.takesNew,
             spaceFree=None if self.space is None else self.space.spaceAvailable,
         )
 
@@ -103,88 +141,72 @@ class DataServers:
     """
     All data servers by name and by UUID.
 
-    @ivar members: in the order of the configuration.
+    @ivar members: those of the configuration in its order, then the others.
     @ivar reserve: as for L{Member.roomy}.
     @ivar onUp: called with a L{Member} when it has begun to answer.
     @ivar condemned: UUIDs of those that are lost (L{pnfs.mds.health}).
+    @ivar onState: each is called with a L{Member} whose state has changed, and the
+        state before; that is durable by then.
+    @ivar onMove: each is called with a L{Member} that clients reach elsewhere now.
+    @ivar onChange: each is called when data servers have come or gone, or are reached
+        elsewhere.
     """
 
     def __init__(
         self,
-        members: Sequence[tuple[DataServerConfig, Any]],
+        configs: Sequence[DataServerConfig],
+        connect: Callable[[DataServerConfig], Any],
         stateFolder: str,
         clock: IReactorTime,
     ) -> None:
+        """
+        @param configs: of the configuration file.
+        @param connect: makes the backend of a data server.
+        @raise BadConfiguration: what is kept of them is damaged.
+        """
         self.reserve: Optional[int] = None
+        self.connect = connect
         self._full: set[bytes] = set()
         self._clock = clock
-        self._file = os.path.join(stateFolder, "data-servers.json")
-        saved = self._load()
-        self.members = []
-        for config, backend in members:
-            record = saved.get(config.name, {})
-            member = Member(config, backend, bytes.fromhex(record.get("uuid", "")))
-            member.fences = {
-                name.encode("ascii"): epoch
-                for name, epoch in record.get("fences", {}).items()
-            }
-            self.members.append(member)
+        self._inventory = Inventory(stateFolder)
+        self._others: list[Record] = []
+        self.members: list[Member] = []
+        for record in seeded(self._inventory.load(), configs):
+            if record.config is None or record.removed:
+                self._others.append(record)
+            else:
+                self.members.append(Member(record, connect(record.config)))
         self._byUUID = {m.uuid: m for m in self.members if m.uuid}
+        self._started = False
         self._stopped = False
         self.onUp: Callable[[Member], None] = lambda member: None
         self.condemned: frozenset[bytes] = frozenset()
-
-    def _load(self) -> dict[str, Any]:
-        """
-        @raise BadConfiguration: the file is damaged.
-        """
-        try:
-            with open(self._file, encoding="utf-8") as stream:
-                saved = json.load(stream)
-            for record in saved.values():
-                bytes.fromhex(record["uuid"])
-                for epoch in record["fences"].values():
-                    int(epoch)
-        except FileNotFoundError:
-            return {}
-        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-            raise BadConfiguration(
-                f"{self._file}: is damaged: {error}; restore it, or remove it while "
-                "all data servers answer"
-            ) from None
-        return saved  # type: ignore[no-any-return]
+        self.onState: list[Callable[[Member, DSState], None]] = []
+        self.onMove: list[Callable[[Member], None]] = []
+        self.onChange: list[Callable[[], None]] = []
 
     def save(self) -> None:
         """
-        Make bindings and fences durable.
+        Make the inventory durable.
+
+        @raise BackendError: that is not possible.
         """
-        saved = self._load()
-        for member in self.members:
-            saved[member.config.name] = {
-                "uuid": member.uuid.hex(),
-                "fences": {
-                    name.decode("ascii"): epoch for name, epoch in member.fences.items()
-                },
-            }
-        temporary = self._file + ".new"
-        with open(temporary, "w", encoding="utf-8") as stream:
-            json.dump(saved, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, self._file)
-        folder = os.open(os.path.dirname(self._file), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        self._save([member.record for member in self.members], self._others)
+
+    def _save(self, records: Sequence[Record], others: Sequence[Record]) -> None:
+        fences = {member.record.name: member.fences for member in self.members}
+        self._inventory.save(
+            [attrs.evolve(r, fences=dict(fences.get(r.name, {}))) for r in records]
+            + list(others)
+        )
 
     def start(self) -> None:
         """
         Begin to look for them; never waits.
         """
+        self._started = True
         for member in self.members:
-            member.heard = self._clock.seconds()
-            self._probe(member)
+            self._look(member)
 
     async def stop(self) -> None:
         """
@@ -192,9 +214,7 @@ class DataServers:
         """
         self._stopped = True
         for member in self.members:
-            member.up = False
-            if member.probe is not None and member.probe.active():
-                member.probe.cancel()
+            self._forget(member)
         # All at once: one that hangs costs its timeout.
         outcomes = await gatherOutcomes(
             [member.backend.stop() for member in self.members]
@@ -202,6 +222,179 @@ class DataServers:
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 _log.info("a data server was left in disorder: {e}", e=outcome)
+
+    # -- the inventory while it runs -----------------------------------------------
+
+    def insert(self, record: Record, backend: Any) -> Member:
+        """
+        Have one more from now on.
+
+        @param backend: to reach it.
+        @raise BackendError: it cannot be made durable; nothing has changed.
+        """
+        others = [other for other in self._others if other.name != record.name]
+        self._save([m.record for m in self.members] + [record], others)
+        self._others = others
+        member = Member(record, backend)
+        self.members.append(member)
+        if member.uuid:
+            self._byUUID[member.uuid] = member
+        if self._started and not self._stopped:
+            self._look(member)
+        self._changed()
+        return member
+
+    async def discard(self, member: Member) -> None:
+        """
+        Have it no more.
+
+        @raise BackendError: that cannot be made durable; nothing has changed.
+        """
+        record = member.record
+        others = list(self._others)
+        if record.seed is not None:
+            others.append(Record(record.name, seed=record.seed, removed=True))
+        self._save([m.record for m in self.members if m is not member], others)
+        self._others = others
+        self.members.remove(member)
+        self._byUUID.pop(member.uuid, None)
+        self._full.discard(member.uuid)
+        self._forget(member)
+        self._changed()
+        await self._leave(member.backend)
+
+    def update(self, member: Member, record: Record) -> None:
+        """
+        Replace the record of a member; its name and identity stay.
+
+        @raise BackendError: that cannot be made durable; nothing has changed.
+        """
+        self._save(
+            [record if m is member else m.record for m in self.members], self._others
+        )
+        before, member.record = member.record, record
+        if before.state is not record.state:
+            if not record.state.used:
+                member.up = False
+            _log.info(
+                "data server {name} is {state} now, was {before}",
+                name=record.name,
+                state=record.state.value,
+                before=before.state.value,
+            )
+            for listener in list(self.onState):
+                listener(member, before.state)
+            if record.state.used and not before.state.used:
+                self.ask(member)
+        if before != attrs.evolve(record, state=before.state):
+            self._changed()
+
+    def setState(self, member: Member, state: DSState) -> None:
+        """
+        Say what is to be done with one from now on.
+
+        @raise BackendError: that cannot be made durable; nothing has changed.
+        """
+        if member.state is not state:
+            self.update(member, attrs.evolve(member.record, state=state))
+
+    async def reach(self, member: Member, record: Record, backend: Any) -> None:
+        """
+        Reach one otherwise from now on.
+
+        @param record: says how; backend: does.
+        @raise BackendError: that cannot be made durable; nothing has changed.
+        """
+        left = member.backend
+        before = member.config
+        self.update(member, record)
+        member.backend = backend
+        member.problem = ""
+        self._moved(member, before)
+        await self._leave(left)
+
+    def _moved(self, member: Member, before: DataServerConfig) -> None:
+        """
+        Tell, if clients have to go elsewhere.
+        """
+        if member.config.advertise != before.advertise:
+            _log.info("data server {name} has moved", name=member.record.name)
+            for listener in list(self.onMove):
+                listener(member)
+
+    async def seed(self, configs: Sequence[DataServerConfig]) -> None:
+        """
+        The configuration file has been read again.
+
+        @raise BackendError: what it says cannot be made durable; nothing has changed.
+        """
+        known = {member.record.name: member for member in self.members}
+        records = [m.record for m in self.members] + self._others
+        wanted = seeded(records, configs)
+        served = [record for record in wanted if record.served]
+        others = [record for record in wanted if not record.served]
+        if wanted == records:
+            return
+        self._save(served, others)
+        self._others = others
+        new = []
+        left = []
+        moved = []
+        members = []
+        for record in served:
+            config = record.config
+            assert config is not None
+            member = known.get(record.name)
+            if member is None:
+                member = Member(record, self.connect(config))
+                new.append(member)
+                if member.uuid:
+                    self._byUUID[member.uuid] = member
+            elif member.config != config:
+                moved.append((member, member.config))
+                if member.config.address != config.address:
+                    left.append(member.backend)
+                    member.backend = self.connect(config)
+                    member.up = member.answers = False
+                    member.problem = ""
+            member.record = record
+            members.append(member)
+        self.members = members
+        self._changed()
+        if self._started and not self._stopped:
+            for member in new:
+                self._look(member)
+        for member, before in moved:
+            self._moved(member, before)
+        for backend in left:
+            await self._leave(backend)
+
+    def _changed(self) -> None:
+        for listener in list(self.onChange):
+            listener()
+
+    def _forget(self, member: Member) -> None:
+        member.gone = True
+        member.up = member.answers = False
+        if member.probe is not None and member.probe.active():
+            member.probe.cancel()
+
+    async def _leave(self, backend: Any) -> None:
+        try:
+            await backend.stop()
+        except BackendError as error:
+            _log.info("a data server was left in disorder: {e}", e=error)
+
+    # -- who is there ----------------------------------------------------------------
+
+    def byName(self, name: str) -> Optional[Member]:
+        """
+        The one of that name, if there is one.
+        """
+        for member in self.members:
+            if member.record.name == name:
+                return member
+        return None
 
     def byUUID(self, uuid: bytes) -> Member:
         """
@@ -224,22 +417,28 @@ class DataServers:
         """
         return [self.byUUID(uuid).describe() for uuid in uuids]
 
-    def named(self, names: Sequence[str]) -> list[DataServer]:
+    def serving(self, export: Any) -> list[DataServer]:
         """
-        Those of the named ones that have ever answered, in the order of the names.
+        Those that new files of an export may go to, and that have ever answered.
         """
-        byName = {m.config.name: m for m in self.members if m.uuid}
-        return [byName[name].describe() for name in names if name in byName]
+        return [
+            member.describe()
+            for member in self.members
+            if member.uuid and member.state.takesNew and member.serves(export)
+        ]
 
-    def unknown(self, names: Sequence[str]) -> bool:
+    def unknown(self, export: Any) -> bool:
         """
-        Has one of these never answered yet?
+        Has one of those that serve an export never answered yet?
         """
-        return any(m.config.name in names and not m.uuid for m in self.members)
+        return any(
+            not member.uuid and member.state.takesNew and member.serves(export)
+            for member in self.members
+        )
 
     def up(self, uuid: bytes) -> bool:
         """
-        Does it answer?
+        Does it answer, and may it be used?
         """
         member = self._byUUID.get(uuid)
         return member is not None and member.up
@@ -292,14 +491,14 @@ class DataServers:
         One did not answer: it is out until a probe succeeds.
         """
         member = self._byUUID.get(uuid)
-        if member is not None and member.up:
+        if member is not None and member.answers:
             self._silent(member, reason)
 
     def _silent(self, member: Member, reason: Exception) -> None:
         """
         Say so, but not again for the same reason.
         """
-        member.up = False
+        member.up = member.answers = False
         problem = str(reason)
         if problem != member.problem:
             member.problem = problem
@@ -379,9 +578,13 @@ class DataServers:
 
     # -- probes ------------------------------------------------------------------
 
+    def _look(self, member: Member) -> None:
+        member.heard = self._clock.seconds()
+        self._probe(member)
+
     def _probe(self, member: Member) -> None:
         member.probe = None
-        if self._stopped:
+        if member.gone:
             return
         done = Deferred.fromCoroutine(self._ask(member))
         done.addErrback(
@@ -398,34 +601,42 @@ class DataServers:
             self._probe(member)
 
     def _again(self, member: Member) -> None:
-        if not self._stopped:
+        if not member.gone:
             member.probe = self._clock.callLater(PROBE_SECONDS, self._probe, member)
 
     async def _ask(self, member: Member) -> None:
+        backend = member.backend
         try:
-            await member.backend.start()
-            space = await member.backend.statfs()
+            await backend.start()
+            space = await backend.statfs()
+            if member.gone or member.backend is not backend:
+                return
             self._bind(member)
             await self._fencePending(member)
         except BackendError as error:
-            self._silent(member, error)
+            if not member.gone and member.backend is backend:
+                self._silent(member, error)
             return
-        if member.banned:
+        if member.gone or member.backend is not backend:
             return
-        member.heard = self._clock.seconds()
         member.space = space
         if space.spaceAvailable < FULL_BYTES:
             self._full.add(member.uuid)
         else:
             self._full.discard(member.uuid)
-        if not member.up and not self._stopped:
-            member.up = True
+        if not member.answers:
+            member.answers = True
             member.problem = ""
             _log.info(
                 "data server {name} answers, {uuid}",
                 name=member.config.name,
                 uuid=member.uuid.hex(),
             )
+        if member.banned:
+            return
+        member.heard = self._clock.seconds()
+        if not member.up and member.state.used:
+            member.up = True
             self.onUp(member)
 
     def _bind(self, member: Member) -> None:
@@ -442,9 +653,12 @@ class DataServers:
                 f"{member.config.name} is the same data server as "
                 f"{self._byUUID[uuid].config.name}"
             )
-        member.uuid = uuid
+        bound = attrs.evolve(member.record, uuid=uuid)
+        self._save(
+            [bound if m is member else m.record for m in self.members], self._others
+        )
+        member.record = bound
         self._byUUID[uuid] = member
-        self.save()
 
     # -- fences ------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from pnfs.mds.dataservers import DataServers, Member
+from pnfs.values import DSState
 
 TICK_SECONDS = 0.5
 """How often silence is looked for."""
@@ -111,7 +112,8 @@ class Health:
         """
         The operator says that it is lost. It stays so although it may answer.
         """
-        member.banned = True
+        if not member.banned:
+            self._servers.setState(member, DSState.DISABLED)
         if self.condemnable(member):
             self._condemn(member, "by order")
         else:
@@ -121,8 +123,7 @@ class Health:
         """
         The operator takes that back: it is back as soon as it answers.
         """
-        member.banned = False
-        self._servers.ask(member)
+        self._servers.setState(member, DSState.ACTIVE)
 
     def suspect(self, uuid: bytes) -> None:
         """

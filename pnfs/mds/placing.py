@@ -131,7 +131,7 @@ class Placing:
             return None
         servers = [
             server
-            for server in self._servers.named(export.dataServers)
+            for server in self._servers.serving(export)
             if self._servers.up(server.uuid)
         ]
         found = _alike(placement, like, servers)
@@ -290,7 +290,7 @@ class Placing:
         # Drivers pass over those that are not available.
         known = [
             attrs.evolve(server, available=True)
-            for server in self._servers.named(export.dataServers)
+            for server in self._servers.serving(export)
             if server.uuid not in full
         ]
         usable = [server for server in known if self._servers.up(server.uuid)]
@@ -317,7 +317,7 @@ class Placing:
             if servers is not known:
                 return _alike(placement, like, servers)
             raise Unreachable("data servers needed for a new file do not answer")
-        if self._servers.unknown(export.dataServers):
+        if self._servers.unknown(export):
             raise Unreachable("data servers have never answered yet")
         raise NoSpace(reason or "every data server is full")
 

@@ -12,13 +12,13 @@ stopped, when no request uses them any more.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Sequence
+from typing import Any, Awaitable, Callable, Sequence
 
 import attrs
 from twisted.logger import Logger
 
-from pnfs.backends.errors import BadConfiguration
-from pnfs.config import ExportConfig, MDSConfig
+from pnfs.backends.errors import BackendError, BadConfiguration
+from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.exporting import Exporting
 from pnfs.mds.withdrawal import Offer, Withdrawal, offerOf, quiet
 from pnfs.namespace.exports import Export, ExportTable, checkPaths
@@ -46,7 +46,7 @@ def requireReloadable(old: MDSConfig, new: MDSConfig) -> None:
         ("metrics", old.metrics, new.metrics),
         ("limits.io", old.limits.io, new.limits.io),
         ("limits.queued", old.limits.queued, new.limits.queued),
-        ("data_server", old.dataServers, new.dataServers),
+        ("admin", old.admin, new.admin),
         ("delegations", old.delegations, new.delegations),
         ("delegation_window", old.delegationWindow, new.delegationWindow),
     ):
@@ -101,11 +101,14 @@ class Reloading:
         exporting: Exporting,
         backends: list[Any],
         adjust: Callable[[MDSConfig, MDSConfig], None],
+        seed: Callable[[Sequence[DataServerConfig]], Awaitable[None]],
     ) -> None:
         """
         @param adjust: applies what does not concern exports, given the old and the
             new configuration.
+        @param seed: has the data servers be as configured.
         """
+        self._seed = seed
         self.config = config
         self.backends = backends
         self._server = server
@@ -147,7 +150,8 @@ class Reloading:
             for export in started:
                 for placement in await export.backend.pendingRemovals():
                     self._server.data.forget(export, placement)
-        except BadConfiguration:
+            await self._seed(config.dataServers)
+        except (BadConfiguration, BackendError):
             for export in started:
                 await export.backend.stop()
             raise

@@ -16,14 +16,16 @@ from pnfs.backends.metadata.recovery import FileRecoveryStore
 from pnfs.callbacks.channel import BackChannels
 from pnfs.callbacks.notify import LockNotifier
 from pnfs.callbacks.offload import OffloadReporter
-from pnfs.callbacks.recall import LayoutRecaller
+from pnfs.callbacks.recall import DATA_SERVER_MOVED, LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
+from pnfs.mds.administration import Administration
 from pnfs.mds.datafiles import DataFiles
-from pnfs.mds.dataservers import DataServers
+from pnfs.mds.dataservers import DataServers, Member
 from pnfs.mds.exporting import Exporting
 from pnfs.mds.failover import Failover
 from pnfs.mds.health import Health
+from pnfs.mds.membership import Membership
 from pnfs.mds.reload import Reloading
 from pnfs.mds.room import noteFull
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
@@ -53,7 +55,7 @@ from pnfs.state.recovery import Grace
 from pnfs.state.sessions import SessionLimits, SessionTable
 from pnfs.state.stateids import StateidTable
 from pnfs.state.waiting import WaitingTable
-from pnfs.values import FSStatistics
+from pnfs.values import DSState, FSStatistics
 
 CONTROL_DEADLINE = 8.0
 """
@@ -98,6 +100,7 @@ class MetadataServerService(NFSService):
     Serves NFSv4.1 and 4.2 from metadata backends, with data on data servers.
 
     @ivar context: the L{ServerContext}, once it runs.
+    @ivar administration: the L{Administration}, then.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class MetadataServerService(NFSService):
         self._exporting: Any = None
         self._health: Any = None
         self._reloader: Any = None
+        self.administration: Any = None
         self.context: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
@@ -134,21 +138,16 @@ class MetadataServerService(NFSService):
         capabilities = CapabilityCodec(config.key)
         verifier = entropy(8)
         self._servers = servers = DataServers(
-            [
-                (
-                    ds,
-                    controlBackend(
-                        self.reactor,
-                        clock,
-                        ds,
-                        capabilities,
-                        b"pnfs-mds " + identity,
-                        verifier,
-                        config.limits.io,
-                    ),
-                )
-                for ds in config.dataServers
-            ],
+            config.dataServers,
+            lambda ds: controlBackend(
+                self.reactor,
+                clock,
+                ds,
+                capabilities,
+                b"pnfs-mds " + identity,
+                verifier,
+                config.limits.io,
+            ),
             config.state,
             clock,
         )
@@ -232,9 +231,19 @@ class MetadataServerService(NFSService):
         health.onCondemned.append(lambda member: member.backend.giveUp())
         health.onReturned.append(lambda member: member.backend.beginAgain())
         self.failover = Failover(server, servers, health, data.degrading)
-        health.onReturned.append(lambda member: self._memberUp())
+        health.onReturned.append(lambda member: self._membersChanged())
         servers.onUp = health.answers
-        devices.setServers([m.describe() for m in servers.members if m.uuid])
+        servers.onChange.append(self._membersChanged)
+        servers.onState.append(self._stateChanged)
+        servers.onMove.append(
+            lambda member: server.recaller.recallDataServer(
+                member.uuid, DATA_SERVER_MOVED
+            )
+        )
+        self._membersChanged()
+        for member in servers.members:
+            if member.banned:
+                health.kill(member)
         servers.start()
         health.start()
         for export in exports:
@@ -242,8 +251,15 @@ class MetadataServerService(NFSService):
                 data.forget(export, placement)
         self.sweepLeases(clients, server.sessions)
         self._reloader = Reloading(
-            config, server, self._exporting, self._backends, self._adjust
+            config,
+            server,
+            self._exporting,
+            self._backends,
+            self._adjust,
+            servers.seed,
         )
+        membership = Membership(servers, lambda: server.exports.byPath.values())
+        self.administration = Administration(config, server, servers, membership)
         compound = CompoundServer(server, mdsTables())
         return (
             [Program(NFS4_PROGRAM, {4: compound.procedures()})],
@@ -253,16 +269,30 @@ class MetadataServerService(NFSService):
             ],
         )
 
+    def listen(self) -> None:
+        """
+        See L{NFSService.listen}: the control channel.
+        """
+        self.administration.listen(self.reactor)
+
     async def apply(self, config: MDSConfig) -> None:
         """
         See L{NFSService.apply}.
         """
         await self._reloader.apply(config)
 
-    def _memberUp(self) -> None:
+    def _stateChanged(self, member: Member, before: DSState) -> None:
         """
-        A data server has begun to answer: clients may be told of it, and what it can
-        do.
+        What is to be done with a data server has changed.
+        """
+        self._membersChanged()
+        if member.banned:
+            self._health.kill(member)
+
+    def _membersChanged(self) -> None:
+        """
+        Data servers have begun to answer, come, gone or moved: clients may be told of
+        them, and what they can do.
         """
         server = self.context
         server.devices.setServers(
@@ -338,7 +368,7 @@ class MetadataServerService(NFSService):
         found = [
             member.space
             for member in self._servers.members
-            if member.config.name in export.dataServers and member.space is not None
+            if member.serves(export) and member.space is not None
         ]
         if not found:
             return None
@@ -354,6 +384,8 @@ class MetadataServerService(NFSService):
         """
         See L{NFSService.finish}.
         """
+        if self.administration is not None:
+            await self.administration.stop()
         if self._data is not None:
             self._data.stop()
         if self.context is not None:

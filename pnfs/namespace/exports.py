@@ -60,7 +60,7 @@ class Export:
         everybody's do.
     @ivar anonymous: uid and gid of who is squashed, or has not said who he is.
     @ivar delegations: clients may be given delegations here.
-    @ivar dataServers: names of the data servers new files may go to.
+    @ivar dataServers: names of the data servers new files may go to; empty: all.
     @ivar identities: the user and group names known.
     @ivar flavors: RPC security flavours, preferred ones first.
     @ivar pnfs: clients get layouts.

@@ -29,7 +29,7 @@ KEY = b"k" * 32
 UNIT = 65536
 _CALLS = (
     "start stop getattr create remove setattr extend fence read write commit statfs "
-    "seek readSegments allocate deallocate advise"
+    "seek readSegments allocate deallocate advise list"
 ).split()
 
 
@@ -102,6 +102,8 @@ class Faulty:
 class DataFilesCase(SynchronousTestCase):
     """
     Data servers, a tree in memory, and one file C{f} in it.
+
+    @ivar at: who answers at an address.
     """
 
     driver: Any = FilesLayoutDriver
@@ -126,6 +128,7 @@ class DataFilesCase(SynchronousTestCase):
             )
             for n in range(self.count)
         ]
+        self.at = {("192.0.2.1", 2050 + n): ds for n, ds in enumerate(self.ds)}
         self.boot()
         self.tree = MemoryMetadataBackend(self.wallTime, entropy())
         self.now(self.tree.start())
@@ -142,20 +145,22 @@ class DataFilesCase(SynchronousTestCase):
         )
         self.inode = self.make(b"f")
 
+    def configs(self) -> list[DataServerConfig]:
+        """
+        The data servers of the configuration file.
+        """
+        return [
+            DataServerConfig(ds.name, address, (address,))
+            for address, ds in list(self.at.items())[: self.count]
+        ]
+
     def boot(self) -> None:
         """
         A metadata server starts.
         """
         self.servers = DataServers(
-            [
-                (
-                    DataServerConfig(
-                        ds.name, ("192.0.2.1", 2050 + n), (("192.0.2.1", 2050 + n),)
-                    ),
-                    ds,
-                )
-                for n, ds in enumerate(self.ds)
-            ],
+            self.configs(),
+            lambda config: self.at[config.address],
             self.folder,
             self.clock,
         )

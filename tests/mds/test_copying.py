@@ -286,9 +286,8 @@ class CrossTests(CopyCase):
         """
         for n, member in enumerate(self.mds._servers.members):
             wrong = self.address((n + 1) % self.count)
-            member.config = attrs.evolve(
-                member.config, advertise=(wrong,), address=wrong
-            )
+            config = attrs.evolve(member.config, advertise=(wrong,), address=wrong)
+            member.record = attrs.evolve(member.record, config=config)
         fh, stateid = self.create(b"b")
         writes = sum(self.done(OP_WRITE))
         self.assertEqual(self.copy(fh, stateid, 0, UNIT), len(self.data))

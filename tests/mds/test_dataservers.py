@@ -48,8 +48,9 @@ class DataServersTests(DataFilesCase):
         (described,) = self.servers.describe([uuid])
         self.assertFalse(described.available)
         self.assertFalse(self.servers.up(uuid))
-        self.assertEqual(len(self.servers.named(["ds0", "ds1", "nobody"])), 2)
-        self.assertFalse(self.servers.unknown(["ds1"]))
+        self.export.dataServers = ["ds0", "ds1", "nobody"]
+        self.assertEqual(len(self.servers.serving(self.export)), 2)
+        self.assertFalse(self.servers.unknown(self.export))
 
     def test_nobody(self) -> None:
         """

@@ -54,7 +54,7 @@ class DegradeCase(MirroredCase):
         """
         ds.down = True
         self.health.kill(self.servers.byUUID(ds.uuid))
-        self.servers.byUUID(ds.uuid).banned = False
+        self.health.enable(self.servers.byUUID(ds.uuid))
 
     def back(self, ds: Faulty) -> None:
         """

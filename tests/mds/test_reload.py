@@ -12,7 +12,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from pnfs.backends.errors import BadConfiguration, Unreachable
-from pnfs.config import LimitsConfig, MDSConfig
+from pnfs.config import AdminConfig, LimitsConfig, MDSConfig
 from pnfs.configclients import ClientConfig, TermsConfig
 from pnfs.namespace.filehandles import CapabilityCodec
 from pnfs.namespace.squash import Squash
@@ -437,7 +437,6 @@ class RefusedTests(ReloadCase):
         """
         config = self.config
         (export,) = config.exports
-        first, *rest = config.dataServers
         for key, other in (
             ("listen", attrs.evolve(config, listen=(("0.0.0.0", 1),))),
             ("state", attrs.evolve(config, state="/elsewhere")),
@@ -445,7 +444,7 @@ class RefusedTests(ReloadCase):
             ("delegations", attrs.evolve(config, delegations=False)),
             ("delegation_window", attrs.evolve(config, delegationWindow=1.0)),
             ("metrics", attrs.evolve(config, metrics=("127.0.0.1", 1))),
-            ("data_server", attrs.evolve(config, dataServers=tuple(rest))),
+            ("admin", attrs.evolve(config, admin=AdminConfig("/elsewhere"))),
             ("limits.io", attrs.evolve(config, limits=LimitsConfig(io=1 << 17))),
             ("limits.queued", attrs.evolve(config, limits=LimitsConfig(queued=9))),
             ("export.metadata of /export", self.changed(metadata="xattr")),

@@ -119,7 +119,7 @@ class MDS(Fixture):
         _now(tree.setattr(tree.root, SetAttributes(mode=0o777)))
         self.stored = MemoryDataServerBackend(b"upstream", b"u" * 16)
         config = DataServerConfig("ds0", ("127.0.0.1", 1), (("127.0.0.1", 1),))
-        servers = DataServers([(config, self.stored)], folder, self.clock)
+        servers = DataServers([config], lambda _: self.stored, folder, self.clock)
         servers.start()
         driver = FilesLayoutDriver()
         self.export = Export(

@@ -1,0 +1,137 @@
+"""
+C{pnfs ds} as an administrator uses it: a demo site that runs, and programs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.system.cluster import PNFS, Cluster, environment, storedBytes
+from tests.system.processes import Process, answers, waitUntil
+from tests.system.services import TWISTD, freePort
+
+
+class DataServerTests(SynchronousTestCase):
+    """
+    Real servers on the loopback; no root needed.
+    """
+
+    def setUp(self) -> None:
+        """
+        A site of two data servers.
+        """
+        self.cluster = Cluster.start(None, "--data-servers", "2")
+        self.addCleanup(self.cluster.stop)
+        self.folder = os.path.join(self.cluster.directory, "data")
+
+    def pnfs(self, *words: str, status: int = 0) -> str:
+        """
+        Run C{pnfs}. @return: what it has printed, or its complaint.
+        """
+        done = subprocess.run(
+            [*PNFS, *words],
+            env=environment({"PNFS_MDS": self.folder}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stderr if status else done.stdout
+
+    def ds(self, *words: str) -> Any:
+        """
+        C{pnfs ds … --json}.
+        """
+        return json.loads(self.pnfs("ds", *words, "--json"))
+
+    def startFresh(self) -> tuple[str, str]:
+        """
+        Start one more data server with the site's key. @return: its address, and the
+        folder with its data.
+        """
+        port = freePort()
+        paths = {
+            name: os.path.join(self.folder, f"x{name}") for name in ("data", "state")
+        }
+        for path in paths.values():
+            os.mkdir(path)
+        file = os.path.join(self.folder, "x.toml")
+        with open(file, "w") as stream:
+            stream.write(
+                f'listen = ["127.0.0.1:{port}"]\nkey = "{self.folder}/cluster.key"\n'
+                f'data = "{paths["data"]}"\nstate = "{paths["state"]}"\n'
+            )
+        server = Process.start(
+            [*TWISTD, "pnfs-ds", "--config", file],
+            os.path.join(self.cluster.directory, "x.errors"),
+            environment(),
+        )
+        self.addCleanup(server.kill)
+        waitUntil(lambda: answers("127.0.0.1", port), 30, "the new data server")
+        return f"127.0.0.1:{port}", paths["data"]
+
+    def copy(self, name: str) -> None:
+        """
+        Write a file of 8 MiB through layouts, and read it back.
+        """
+        content = os.urandom(8 << 20)
+        local = os.path.join(self.folder, name)
+        with open(local, "wb") as stream:
+            stream.write(content)
+        url = f"pnfs://127.0.0.1:{self.cluster.mds.port}/export/{name}"
+        self.pnfs("cp", local, url)
+        self.pnfs("cp", url, local + ".back")
+        with open(local + ".back", "rb") as stream:
+            self.assertTrue(stream.read() == content)
+
+    def test_added(self) -> None:
+        """
+        A fresh data server is added to a site that runs: new files go there too. It
+        is known after the metadata server was killed; drained, it gets no more.
+        """
+        socket = os.path.join(self.folder, "mds", "control.sock")
+        self.assertEqual(stat.S_IMODE(os.stat(socket).st_mode), 0o600)
+        names = [member["name"] for member in self.ds("list")]
+        self.assertEqual(names, ["ds1", "ds2"])
+        address, data = self.startFresh()
+        before = storedBytes(data)
+        told = self.ds("add", "new", address, "--class", "nvme")
+        self.assertEqual((told["state"], told["class"]), ("active", "nvme"))
+        self.copy("a")
+        added = storedBytes(data)
+        self.assertGreaterEqual(added - before, 2 << 20)
+        self.cluster.restart(self.cluster.crash(self.cluster.mds))
+        waitUntil(
+            lambda: all(m["answers"] for m in self.ds("list")), 30, "all data servers"
+        )
+        self.assertEqual(self.ds("show", "new")["address"], address)
+        self.assertIn("files are left", self.removed("new"))
+        self.copy("b")
+        self.assertLess(storedBytes(data), added + (1 << 20))
+
+    def removed(self, name: str) -> str:
+        """
+        Drain one, and have its removal refused. @return: why.
+        """
+        self.assertEqual(self.ds("drain", name)["state"], "draining")
+        return self.pnfs("ds", "remove", name, status=1)
+
+    def test_words(self) -> None:
+        """
+        People are told in words, and mistakes in one line.
+        """
+        text = self.pnfs("ds", "list")
+        self.assertEqual(len(text.splitlines()), 3)
+        self.assertIn("active", text)
+        self.assertIn("identity", self.pnfs("ds", "show", "ds1"))
+        line = self.pnfs("ds", "show", "nobody", status=1)
+        self.assertEqual(line.count("\n"), 1)
+        self.assertIn("there are ds1, ds2", line)
+        line = self.pnfs("ds", "add", "x", "127.0.0.1:1", status=1)
+        self.assertIn("start pnfs-ds there", line)
