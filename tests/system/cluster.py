@@ -156,6 +156,17 @@ class Cluster:
             counts[dict(_LABEL.findall(labels))["operation"]] += int(float(value))
         return counts
 
+    def refused(self, operation: str, status: str) -> int:
+        """
+        How often it has answered an operation with a status since its start.
+        """
+        return sum(
+            int(float(value))
+            for labels, value in _SAMPLE.findall(self._metrics())
+            if dict(_LABEL.findall(labels))
+            == {"operation": operation, "status": status}
+        )
+
     def held(self, what: str) -> int:
         """
         How many of something the metadata server's clients hold now: C{stateids},
