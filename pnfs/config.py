@@ -122,6 +122,8 @@ class MDSConfig:
         L{pnfs.mds.dataservers}.
     @ivar degrade: files go on without mirrors at lost data servers; failure: how long
         a data server is silent until it is lost.
+    @ivar autoRepair: what a data server has missed is repaired when it returns.
+    @ivar repairLimit: bytes copied for that in a second; 0: as many as possible.
     @ivar courtesy: how long a client that is silent keeps its state if nobody else
         wants it.
     """
@@ -144,6 +146,8 @@ class MDSConfig:
     degrade: bool = False
     failure: float = 5.0
     admin: AdminConfig = AdminConfig()
+    autoRepair: bool = True
+    repairLimit: int = 0
 
 
 @attrs.frozen
@@ -349,6 +353,8 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         grace=table.take("grace", seconds, lease),
         recall=table.take("recall", seconds, 2 * lease),
         reserve=table.take("reserve", parseSize, None),
+        autoRepair=table.take("auto_repair", boolean, True),
+        repairLimit=table.take("repair_limit", parseSize, 0),
         courtesy=table.take("courtesy", courtesy, 86400.0),
         metrics=table.take("metrics", metricsAddress, None),
         limits=_limits(file, table.table("limits")),

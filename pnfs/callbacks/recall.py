@@ -17,7 +17,8 @@ one of them, C{FileState.recall} is set and LAYOUTGET answers RECALLCONFLICT:
     clients ask again, at growing intervals. A busy writer would have its next
     layout long before, and the other would never get its turn. So no layout is
     given for about as long as the recall took, since clients double the
-    interval; or until shortly after the operation has come back.
+    interval; or until shortly after the operation has come back. Who changes where
+    the bytes are holds for as long as that takes instead (L{LayoutRecaller.keep}).
 
 What was rejected: to fence at once instead of recalling (clients would lose the
 I/O under way for every truncation), and to keep RECALLCONFLICT only until the last
@@ -65,6 +66,7 @@ class FileRecall:
 
     @ivar reason: what it was begun for.
     @ivar fence: the file is to be fenced; refresh: its size is to be asked for.
+    @ivar keepers: how many hold it until they say that it may end.
     """
 
     def __init__(self, recaller: LayoutRecaller, file: FileState, reason: str) -> None:
@@ -73,6 +75,7 @@ class FileRecall:
         self.reason = reason
         self.fence = False
         self.refresh = False
+        self.keepers = 0
         self._holders: dict[LayoutState, Holder] = {}
         self._waiters: list[Deferred[None]] = []
         self._asked = False
@@ -237,6 +240,8 @@ class FileRecall:
         """
         Hold for so long, or as long as is held anyway if that is shorter.
         """
+        if self.keepers:
+            return
         clock = self.recaller.clock
         until = clock.seconds() + seconds
         if self._timer is not None and self._timer.active():
@@ -247,8 +252,19 @@ class FileRecall:
         self._until = until
         self._timer = clock.callLater(seconds, self._end)
 
+    def free(self) -> None:
+        """
+        One of those that keep it does not any more.
+        """
+        self.keepers -= 1
+        if not self.keepers and self.holding:
+            self._stopTimer()
+            self._end()
+
     def _end(self) -> None:
         self._timer = None
+        if self.keepers:
+            return
         file = self.file
         file.recall = None
         self.recaller.active.discard(self)
@@ -332,6 +348,15 @@ class LayoutRecaller:
                 return succeed(None)
             recall = FileRecall(self, file, reason)
         return recall.join(held)
+
+    def keep(self, file: FileState, reason: str) -> FileRecall:
+        """
+        Give no layout of a file from now on, until L{FileRecall.free} is called. Those
+        that are held are recalled by L{recallLayouts}, which can be waited for.
+        """
+        recall: FileRecall = file.recall or FileRecall(self, file, reason)
+        recall.keepers += 1
+        return recall
 
     def recallDataServer(
         self, uuid: bytes, reason: str = DATA_SERVER_LOST

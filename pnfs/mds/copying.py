@@ -169,6 +169,21 @@ class Copying:
             found.add(run.uuid, result)
             run.done += result.count
 
+    async def piece(
+        self, uuid: bytes, source: Placement, column: int, offset: int, count: int
+    ) -> WriteResult:
+        """
+        Copy some of a column to its place in the data file that another data server has
+        of the same file.
+        """
+        await self._calls.acquire()
+        try:
+            return await self._step(
+                source, source, _Run(uuid, column, offset, offset, count)
+            )
+        finally:
+            self._calls.release()
+
     async def _step(
         self, placement: Placement, source: Placement, run: _Run
     ) -> WriteResult:

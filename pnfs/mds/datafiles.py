@@ -34,6 +34,7 @@ from pnfs.mds.degrade import Degrading
 from pnfs.mds.holes import SparseFiles
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.removals import Removals
+from pnfs.mds.repair import FileRepair
 from pnfs.mds.turns import Turns
 from pnfs.mds.writing import writer, written
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
@@ -57,6 +58,7 @@ class DataFiles(SparseFiles, Copies):
 
     @ivar removals: data files being deleted in the background.
     @ivar degrading: files go on without lost mirrors.
+    @ivar repair: of stale mirrors.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class DataFiles(SparseFiles, Copies):
         self._minted: dict[tuple[Any, ...], bytes] = {}
         self._copying = Copying(servers, self.mint, self._readColumn, clock.seconds)
         self.removals = Removals(servers.on, clock)
+        self.repair = FileRepair(servers, self._placing, self._turns, self._copying)
 
     # -- handles -----------------------------------------------------------------
 
@@ -109,6 +112,8 @@ class DataFiles(SparseFiles, Copies):
             placement = await self.degrading.writable(export, inode, placement)
         if (export.id, inode.handle) in self._ragged:
             await self.refresh(export, inode)
+            # A mirror may have been repaired meanwhile, or fallen out.
+            placement = await self._placing.place(export, inode)
         return placement
 
     def usable(self, placement: Placement) -> Placement:

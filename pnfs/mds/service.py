@@ -27,6 +27,7 @@ from pnfs.mds.failover import Failover
 from pnfs.mds.health import Health
 from pnfs.mds.membership import Membership
 from pnfs.mds.reload import Reloading
+from pnfs.mds.repairs import Repairs
 from pnfs.mds.room import noteFull
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
 from pnfs.namespace.exports import Export, ExportTable
@@ -101,6 +102,7 @@ class MetadataServerService(NFSService):
 
     @ivar context: the L{ServerContext}, once it runs.
     @ivar administration: the L{Administration}, then.
+    @ivar repairs: L{Repairs} likewise.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class MetadataServerService(NFSService):
         self._health: Any = None
         self._reloader: Any = None
         self.administration: Any = None
+        self.repairs: Any = None
         self.context: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
@@ -226,12 +229,17 @@ class MetadataServerService(NFSService):
             stateDropper(server),
             server.sessions.dropClient,
         ]
+        self.repairs = Repairs(server, servers, data)
+        self.repairs.automatic = config.autoRepair
+        self.repairs.limit = config.repairLimit
         self._health = health = Health(servers, clock, config.failure)
         health.enabled = data.degrading.enabled = config.degrade
         health.onCondemned.append(lambda member: member.backend.giveUp())
         health.onReturned.append(lambda member: member.backend.beginAgain())
         self.failover = Failover(server, servers, health, data.degrading)
+        data.degrading.listeners.append(self.repairs.marked)
         health.onReturned.append(lambda member: self._membersChanged())
+        health.onReturned.append(lambda member: self.repairs.returned(member.uuid))
         servers.onUp = health.answers
         servers.onChange.append(self._membersChanged)
         servers.onState.append(self._stateChanged)
@@ -317,6 +325,8 @@ class MetadataServerService(NFSService):
         self._servers.reserve = new.reserve
         self._health.failureSeconds = new.failure
         self._health.enabled = self._data.degrading.enabled = new.degrade
+        self.repairs.automatic = new.autoRepair
+        self.repairs.limit = new.repairLimit
         if new.limits.slots != old.limits.slots:
             sessions = server.sessions
             sessions.limits = attrs.evolve(sessions.limits, maxSlots=new.limits.slots)
@@ -384,6 +394,8 @@ class MetadataServerService(NFSService):
         """
         See L{NFSService.finish}.
         """
+        if self.repairs is not None:
+            self.repairs.stop()
         if self.administration is not None:
             await self.administration.stop()
         if self._data is not None:

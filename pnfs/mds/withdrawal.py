@@ -86,10 +86,14 @@ def offerOf(export: Export) -> Offer:
 
 def pause(clock: IReactorTime, seconds: float) -> Deferred[None]:
     """
-    Let others have their turn.
+    Let others have their turn. Can be cancelled.
     """
-    paused: Deferred[None] = Deferred()
-    clock.callLater(seconds, paused.callback, None)
+
+    def cancelled(_: Deferred[None]) -> None:
+        timer.cancel()
+
+    paused: Deferred[None] = Deferred(cancelled)
+    timer = clock.callLater(seconds, paused.callback, None)
     return paused
 
 

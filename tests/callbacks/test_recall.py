@@ -512,6 +512,49 @@ class RecallTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.fixture.state.recall = None
 
+    def test_kept(self) -> None:
+        """
+        Who changes where a file's bytes are keeps layouts away for as long as that
+        takes, although nobody had one; then everybody may have one.
+        """
+        recall = self.recaller.keep(self.fixture.state, "moving")
+        self.assertIsNone(self.successResultOf(self.recall()))
+        self.clock.advance(100)
+        conflict = nfsstat4.NFS4ERR_RECALLCONFLICT
+        self.assertEqual(self.fixture.get()[0], conflict)
+        recall.free()
+        self.assertEqual(self.fixture.get()[0], OK)
+
+    def test_keptByTwo(self) -> None:
+        """
+        Of two who keep layouts away, the last one gives the file free. A layout that
+        was held is recalled meanwhile as ever.
+        """
+        self.hold()
+        first = self.recaller.keep(self.fixture.state, "moving")
+        second = self.recaller.keep(self.fixture.state, "moving too")
+        recalled = self.recall()
+        self.answer(NOMATCHING)
+        self.successResultOf(recalled)
+        first.free()
+        self.clock.advance(100)
+        self.assertIs(self.fixture.state.recall, second)
+        second.free()
+        self.assertIsNone(self.fixture.state.recall)
+
+    def test_keptTooShort(self) -> None:
+        """
+        If whoever keeps layouts away gives up before they are returned, the recall
+        goes on, and ends as every other.
+        """
+        self.hold()
+        kept = self.recaller.keep(self.fixture.state, "moving")
+        recalled = self.recall()
+        kept.free()
+        self.assertNoResult(recalled)
+        self.answer(NOMATCHING)
+        self.successResultOf(recalled)
+
 
 class WireTests(SynchronousTestCase):
     """

@@ -29,7 +29,8 @@ KEY = b"k" * 32
 UNIT = 65536
 _CALLS = (
     "start stop getattr create remove setattr extend fence read write commit statfs "
-    "seek readSegments allocate deallocate advise list"
+    "seek readSegments allocate deallocate advise list copy clone "
+    "checksums track changes"
 ).split()
 
 

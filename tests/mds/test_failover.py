@@ -292,6 +292,7 @@ class LostTests(FailoverCase):
         With the other mirror stale already the layout is not recalled: there is
         nothing better to be had.
         """
+        self.mds.repairs.automatic = False
         self.lose(self.first)
         self.mount.write(self.fh, self.stateid, 0, b"x")
         held, _, _ = self.layout_()

@@ -1,0 +1,324 @@
+# -*- test-case-name: tests.mds.test_repairs -*-
+"""
+Repairing all mirrors that have become stale while their data servers were away.
+
+What is to be repaired stands in the files' placements, durably; here is only what makes
+it happen. A round goes through all files, some at a time, and repairs those that have a
+stale mirror on a data server that answers. There are rounds until one finds nothing.
+After a restart of the metadata server every data server that answers has returned, and
+so what was left is done.
+
+A file is repaired in four steps:
+
+  - what is there is copied while clients read and write (L{FileRepair.ahead});
+  - layouts are recalled, and no new ones given; a client that returns none loses it at
+    the recall's deadline;
+  - the file is fenced, so that nothing can be written with a layout that nobody knows
+    of any more, from before a restart;
+  - what has changed is copied, and the mirror counts again (L{FileRepair.finish}).
+    Layouts given from then on have it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, AsyncIterator, Optional
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from pnfs.backends.errors import BackendError, NoSuchObject
+from pnfs.mds.datafiles import DataFiles
+from pnfs.mds.dataservers import DataServers
+from pnfs.mds.withdrawal import pause
+from pnfs.nfs4.context import ServerContext
+from pnfs.state.files import fileState
+from pnfs.values import FileType, Inode, Placement
+
+REASON = "mirror repaired"
+
+FILES = 4
+"""Files that are repaired at the same time."""
+
+PAGE = 256
+"""Names looked at before others have their turn."""
+
+GATHER_SECONDS = 1.0
+"""After a data server has returned: others may do so as well."""
+
+RETRY_SECONDS = 5.0
+"""After a round in which something has failed."""
+
+_log = Logger()
+
+
+@attrs.define
+class Repaired:
+    """
+    What has been done for a data server since it has returned.
+
+    @ivar files: repaired; bytes: copied for that.
+    @ivar failed: files in the last round that could not be repaired, and why the last
+        of them could not.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    failed: int = 0
+    problem: str = ""
+
+
+class Repairs:
+    """
+    Repairs in the background.
+
+    @ivar automatic: begin when a data server returns.
+    @ivar limit: bytes to copy in a second; 0: as many as possible.
+    @ivar found: what has been done, by UUID of the data server.
+    """
+
+    def __init__(
+        self, server: ServerContext, servers: DataServers, data: DataFiles
+    ) -> None:
+        self.automatic = True
+        self.limit = 0
+        self.found: dict[bytes, Repaired] = {}
+        self._server = server
+        self._servers = servers
+        self._data = data
+        self._clock = server.clock
+        self._wanted: set[bytes] = set()
+        self._again = False
+        self._busy: set[tuple[int, bytes]] = set()
+        self._running: set[Deferred[None]] = set()
+        self._free = 0.0
+        self._round: Optional[Deferred[None]] = None
+
+    @property
+    def running(self) -> bool:
+        """
+        There is or may be something to do.
+        """
+        return self._round is not None
+
+    def returned(self, uuid: bytes) -> None:
+        """
+        A data server has begun to answer.
+        """
+        if self.automatic:
+            self.begin(uuid)
+
+    def marked(
+        self, export: Any, inode: Inode, placement: Placement, uuid: bytes
+    ) -> None:
+        """
+        A mirror has become stale. If its data server answers nobody will return.
+        """
+        if self._servers.up(uuid):
+            self.returned(uuid)
+
+    def begin(self, uuid: bytes) -> None:
+        """
+        Repair the stale mirrors on a data server.
+        """
+        if uuid not in self._wanted:
+            self.found[uuid] = Repaired()
+        self._wanted.add(uuid)
+        self._again = True
+        if self._round is None:
+            self._round = Deferred.fromCoroutine(self._run())
+            self._round.addErrback(_failed)
+            self._round.addCallback(self._ended)
+
+    def _ended(self, result: None) -> None:
+        self._round = None
+        self._wanted.clear()
+
+    def stop(self) -> None:
+        """
+        End at once. What is not repaired is stale still.
+        """
+        if self._round is not None:
+            self._round.cancel()
+
+    # -- rounds --------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        await pause(self._clock, GATHER_SECONDS)
+        while self._again:
+            self._again = False
+            for uuid in self._wanted:
+                self.found[uuid].failed = 0
+            before = sum(done.files for done in self.found.values())
+            await self._goThrough()
+            self._wanted = {u for u in self._wanted if self._servers.up(u)}
+            if any(self.found[uuid].failed for uuid in self._wanted):
+                await pause(self._clock, RETRY_SECONDS)
+                self._again = True
+            elif sum(done.files for done in self.found.values()) > before:
+                # Others may have become stale behind us.
+                self._again = True
+        for uuid in self._wanted:
+            done = self.found[uuid]
+            if done.files:
+                _log.info(
+                    "data server {name} has caught up: {files} files repaired, {bytes} "
+                    "bytes copied",
+                    name=self._servers.byUUID(uuid).config.name,
+                    files=done.files,
+                    bytes=done.bytes,
+                )
+
+    async def _goThrough(self) -> None:
+        """
+        Repair each file once.
+        """
+        places = DeferredSemaphore(FILES)
+        try:
+            for export in list(self._server.exports.byPath.values()):
+                async for handle in self._files(export):
+                    await places.acquire()
+                    running = Deferred.fromCoroutine(self._repairAll(export, handle))
+                    self._running.add(running)
+                    running.addErrback(_failed)
+                    running.addBoth(self._over, running, places)
+            for _ in range(FILES):
+                await places.acquire()
+        except CancelledError:
+            for running in list(self._running):
+                running.cancel()
+            raise
+
+    def _over(
+        self, result: None, running: Deferred[None], places: DeferredSemaphore
+    ) -> None:
+        self._running.discard(running)
+        places.release()
+
+    async def _files(self, export: Any) -> AsyncIterator[bytes]:
+        """
+        Handles of the files of an export that have a stale mirror to be repaired.
+        """
+        backend = export.backend
+        left = [backend.root.handle]
+        while left:
+            try:
+                folder = await backend.byHandle(left.pop())
+            except NoSuchObject:
+                continue
+            cookie, last = 0, False
+            while not last:
+                try:
+                    entries, last = await backend.readdir(folder, cookie, PAGE)
+                except NoSuchObject:
+                    break
+                for entry in entries:
+                    cookie = entry.cookie
+                    inode = entry.inode
+                    if inode is None:
+                        continue
+                    if inode.ftype == FileType.DIR:
+                        left.append(inode.handle)
+                    elif inode.hasPlacement and await self._todo(export, inode):
+                        yield inode.handle
+                await pause(self._clock, 0)
+
+    async def _todo(self, export: Any, inode: Inode) -> list[bytes]:
+        """
+        The data servers at which a file is to be repaired.
+        """
+        try:
+            placement = await export.backend.loadPlacement(inode)
+        except NoSuchObject:
+            return []
+        if placement is None or not placement.stale:
+            return []
+        return [
+            uuid
+            for uuid in placement.stale
+            if uuid in self._wanted and self._servers.up(uuid)
+        ]
+
+    async def _repairAll(self, export: Any, handle: bytes) -> None:
+        """
+        Repair the stale mirrors of a file.
+        """
+        key = (export.id, handle)
+        if key in self._busy:
+            # Another name of it.
+            return
+        self._busy.add(key)
+        try:
+            inode = await export.backend.byHandle(handle)
+            for uuid in await self._todo(export, inode):
+                await self._repair(export, handle, uuid)
+        except NoSuchObject:
+            # Removed meanwhile.
+            return
+        finally:
+            self._busy.discard(key)
+
+    async def _repair(self, export: Any, handle: bytes, uuid: bytes) -> None:
+        done = self.found[uuid]
+
+        async def told(count: int) -> None:
+            done.bytes += count
+            await self._rest(count)
+
+        inode = await export.backend.byHandle(handle)
+        try:
+            if await self._repairOne(export, inode, uuid, told):
+                done.files += 1
+        except BackendError as error:
+            done.failed += 1
+            done.problem = str(error) or type(error).__name__
+            _log.warn(
+                "the mirror of fileid {fileid} at {uuid} is not repaired yet: {reason}",
+                fileid=inode.fileid,
+                uuid=uuid.hex(),
+                reason=done.problem,
+            )
+
+    async def _repairOne(
+        self, export: Any, inode: Inode, uuid: bytes, told: Any
+    ) -> bool:
+        """
+        @return: it was stale.
+        """
+        server = self._server
+        repair = self._data.repair
+        # The state keeps the object in memory, and a file that is removed until then.
+        file = fileState(server.filehandles.encode(export, inode), inode, export)
+        file.copies += 1
+        try:
+            seen = await repair.ahead(export, inode, uuid, told)
+            recall = server.recaller.keep(file, REASON)
+            try:
+                await server.recaller.recallLayouts(file, REASON)
+                await self._data.fence(export, inode)
+                return await repair.finish(export, inode, uuid, seen, told)
+            finally:
+                recall.free()
+        finally:
+            file.copies -= 1
+            server.recaller.settle(file)
+
+    async def _rest(self, count: int) -> None:
+        """
+        Wait as long as what was copied may take.
+        """
+        if not self.limit:
+            return
+        now = self._clock.seconds()
+        self._free = max(self._free, now) + count / self.limit
+        if self._free > now:
+            await pause(self._clock, self._free - now)
+
+
+def _failed(failure: Failure) -> None:
+    """
+    The edge of the reactor.
+    """
+    if not isinstance(failure.value, CancelledError):
+        _log.failure("repairing mirrors failed", failure)

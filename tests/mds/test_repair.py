@@ -1,0 +1,414 @@
+"""
+Tests of L{pnfs.mds.repair}: a stale mirror of one file is brought up to date.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import attrs
+
+import pnfs.mds.repair
+from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
+from pnfs.mds.repair import Source
+from pnfs.values import ReadResult, SetAttributes
+from tests.contracts.data import readBytes
+from tests.mds.faulty import Faulty, MirroredCase, pattern
+
+SIZE = 300_000
+
+
+class RepairCase(MirroredCase):
+    """
+    A file with two mirrors, the second of which has missed something.
+
+    @ivar told: bytes copied.
+    """
+
+    def setUp(self) -> None:
+        """
+        The stale mirror has old bytes, and more of them than there are now.
+        """
+        super().setUp()
+        self.patch(pnfs.mds.repair, "SMALL", 1024)
+        self.patch(pnfs.mds.repair, "STEP", 65536)
+        self.patch(pnfs.mds.repair, "UNIT", 4096)
+        self.put(0, pattern(SIZE + 5000, 7))
+        placement = self.placement()
+        self.good = self.byUUID(placement.columns[0][0])
+        self.stale = self.byUUID(placement.columns[0][1])
+        self.store(attrs.evolve(placement, stale=(self.stale.uuid,)))
+        self.now(self.data.truncate(self.export, self.inode, SIZE))
+        self.put(100_000, pattern(100_000, 3))
+        self.expected = self.get(0, SIZE)[0]
+        self.told = 0
+
+    def store(self, placement: Any) -> None:
+        """
+        This is where the file is.
+        """
+        self.now(self.tree.storePlacement(self.inode, placement))
+
+    async def tell(self, count: int) -> None:
+        """
+        So many bytes have been copied.
+        """
+        self.told += count
+
+    def ahead(self) -> Any:
+        """
+        Copy while clients go on.
+        """
+        return self.data.repair.ahead(
+            self.export, self.inode, self.stale.uuid, self.tell
+        )
+
+    def aheadNow(self) -> list[Source]:
+        """
+        As L{ahead}: what is left.
+        """
+        return self.now(self.ahead())  # type: ignore[no-any-return]
+
+    def finish(self, seen: Sequence[Source] = ()) -> Any:
+        """
+        Copy the rest.
+        """
+        return self.data.repair.finish(
+            self.export, self.inode, self.stale.uuid, list(seen), self.tell
+        )
+
+    def has(self, ds: Faulty) -> bytes:
+        """
+        All that a data server has of the file.
+        """
+        result: ReadResult = self.now(
+            ds.inner.read(self.placement().name, 0, 10 * SIZE)
+        )
+        return readBytes(result)
+
+    def assertRepaired(self) -> None:
+        """
+        Both mirrors have what the file has, and both count.
+        """
+        self.assertEqual(self.placement().stale, ())
+        self.expected = self.get(0, 10 * SIZE)[0]
+        self.assertEqual(self.has(self.good), self.expected)
+        self.assertEqual(self.has(self.stale), self.expected)
+
+
+class FileRepairTests(RepairCase):
+    """
+    L{pnfs.mds.repair.FileRepair}.
+    """
+
+    def test_whole(self) -> None:
+        """
+        What was written and cut off without the mirror is on it afterwards, and it is
+        read from and written to again.
+        """
+        self.assertTrue(self.now(self.finish()))
+        self.assertRepaired()
+        self.put(5, b"both")
+        self.assertRepaired()
+
+    def test_twice(self) -> None:
+        """
+        A mirror that is good already is not copied to.
+        """
+        self.now(self.finish())
+        told = self.told
+        self.assertFalse(self.now(self.finish()))
+        self.assertEqual(self.told, told)
+
+    def test_differing(self) -> None:
+        """
+        Only what differs is copied: the bytes missed, rounded up to what is compared.
+        """
+        self.now(self.finish())
+        self.assertRepaired()
+        self.assertLessEqual(self.told, 100_000 + 2 * 4096)
+
+    def test_ahead(self) -> None:
+        """
+        What was copied while nobody wrote is not copied again while everybody waits,
+        although a fence came between; nor is it if there is nobody to tell of changes.
+        """
+        seen = self.aheadNow()
+        told = self.told
+        self.assertEqual(self.placement().stale, (self.stale.uuid,))
+        self.now(self.data.fence(self.export, self.inode))
+        self.now(self.finish(seen))
+        self.assertEqual(self.told, told)
+        self.assertRepaired()
+
+    def test_forgotten(self) -> None:
+        """
+        If the data server that is copied from has restarted, and does not know what
+        has been written meanwhile, everything is compared again.
+        """
+        seen = self.aheadNow()
+        self.put(200_000, b"late")
+        self.put(0, b"early")
+
+        async def unknown(name: bytes, token: bytes) -> None:
+            return None
+
+        self.patch(self.good, "changes", unknown)
+        self.now(self.finish(seen))
+        self.assertRepaired()
+
+    def test_cannotTell(self) -> None:
+        """
+        Data servers that tell neither checksums nor changes copy everything.
+        """
+        for ds in self.ds:
+            ds.failing["checksums"] = Unsupported("no")
+            ds.failing["track"] = Unsupported("no")
+        seen = self.aheadNow()
+        self.put(0, b"late")
+        self.now(self.finish(seen))
+        self.assertRepaired()
+        self.assertEqual(self.told, 2 * SIZE)
+
+    def test_damaged(self) -> None:
+        """
+        A mirror that is not what was copied there does not count.
+        """
+        copy = self.stale.copy  # type: ignore[attr-defined]
+
+        async def badly(*args: Any) -> Any:
+            result = await copy(*args)
+            await self.stale.inner.write(args[0], args[1], memoryview(b"?"), 0)
+            return result
+
+        self.patch(self.stale, "copy", badly)
+        self.patch(self.stale, "write", self.badWrite)
+        self.fails(self.finish(), IOFailed)
+        self.assertEqual(self.placement().stale, (self.stale.uuid,))
+
+    async def badWrite(
+        self, name: bytes, offset: int, data: memoryview, stable: int
+    ) -> Any:
+        """
+        What is written is not what was to be written.
+        """
+        return await self.stale.inner.write(
+            name, offset, memoryview(b"?" * len(data)), stable
+        )
+
+    def test_writtenMeanwhile(self) -> None:
+        """
+        A file that is written after it has been copied is copied again.
+        """
+        seen = self.aheadNow()
+        self.clock.advance(1)
+        self.put(200_000, b"late")
+        self.now(self.finish(seen))
+        self.assertRepaired()
+
+    def test_writtenThroughLayout(self) -> None:
+        """
+        So is one that a client writes with a layout, of which the metadata server
+        hears nothing.
+        """
+        seen = self.aheadNow()
+        self.clock.advance(1)
+        name = self.placement().name
+        self.now(self.good.inner.write(name, 7, memoryview(b"direct"), 0))
+        self.now(self.finish(seen))
+        self.assertRepaired()
+        self.assertEqual(self.get(7, 6)[0], b"direct")
+
+    def test_busy(self) -> None:
+        """
+        A file that is written all the time is copied ahead a few times only.
+        """
+        self.patch(pnfs.mds.repair, "LITTLE", 0)
+        inner = self.stale.commit  # type: ignore[attr-defined]
+        times = []
+
+        async def commit(*args: Any) -> Any:
+            times.append(1)
+            await self.write(0, b"%d" % len(times))
+            return await inner(*args)
+
+        self.patch(self.stale, "commit", commit)
+        seen = self.aheadNow()
+        self.assertEqual(len(times), pnfs.mds.repair.PASSES)
+        self.patch(self.stale, "commit", inner)
+        self.now(self.finish(seen))
+        self.assertRepaired()
+
+    def test_small(self) -> None:
+        """
+        A small file is copied at once.
+        """
+        self.patch(pnfs.mds.repair, "SMALL", SIZE)
+        self.assertEqual(self.now(self.ahead()), [])
+        self.assertEqual(self.told, 0)
+
+    def test_wiped(self) -> None:
+        """
+        A data server that has lost the data file gets all of it, with owner and mode,
+        and no older layout is good there.
+        """
+        self.now(self.stale.inner.remove(self.placement().name))
+        self.now(self.data.fence(self.export, self.inode))
+        self.now(self.finish())
+        self.assertRepaired()
+        found = self.stale.inner.peek(self.placement().name)
+        assert found is not None
+        self.assertEqual(
+            (found.uid, found.gid, found.mode, found.epoch), (1000, 100, 0o640, 2)
+        )
+
+    def test_owner(self) -> None:
+        """
+        Owner and mode that have changed meanwhile are on the mirror afterwards.
+        """
+        changes = SetAttributes(mode=0o600, uid=5, gid=6)
+        self.now(self.tree.setattr(self.inode, changes))
+        self.now(self.data.applyOwner(self.export, self.inode))
+        self.now(self.finish())
+        found = self.stale.inner.peek(self.placement().name)
+        assert found is not None
+        self.assertEqual((found.uid, found.gid, found.mode), (5, 6, 0o600))
+
+    def test_time(self) -> None:
+        """
+        To users the file has not been modified by a repair.
+        """
+        mtime = self.inode.mtime
+        self.clock.advance(1000)
+        self.now(self.finish())
+        self.refresh()
+        self.assertEqual(self.inode.mtime, mtime)
+
+    def test_holes(self) -> None:
+        """
+        What was punched is zeros on the mirror, and takes no space.
+        """
+        self.now(self.data.deallocate(self.export, self.inode, 0, 131072))
+        self.now(self.finish())
+        self.assertRepaired()
+        self.assertEqual(self.get(0, 131072)[0], bytes(131072))
+
+    def test_writersWait(self) -> None:
+        """
+        Who writes through the metadata server while the rest is copied writes to both
+        mirrors then.
+        """
+        held = self.stale.hold("commit")
+        finishing = self.begin(self.finish())
+        writing = self.begin(self.write(50, b"waits"))
+        self.assertNoResult(writing)
+        held.callback(None)
+        self.successResultOf(finishing)
+        self.assertEqual(self.successResultOf(writing).count, 5)
+        self.assertRepaired()
+        self.assertEqual(self.get(50, 5)[0], b"waits")
+
+    def test_fails(self) -> None:
+        """
+        Whatever fails at either data server, the file is as it was and its mirror is
+        stale; later it is repaired.
+        """
+        for ds, call, error in (
+            (self.stale, "create", Unreachable("gone")),
+            (self.stale, "setattr", Unreachable("gone")),
+            (self.stale, "commit", Unreachable("gone")),
+            (self.stale, "create", NoSpace("full")),
+            (self.good, "getattr", Unreachable("gone")),
+        ):
+            ds.failing[call] = error
+            self.fails(self.finish(), type(error))
+            self.assertEqual(self.placement().stale, (self.stale.uuid,))
+            self.assertEqual(len(self.data._turns), 0)
+            ds.failing.clear()
+            self.probe()
+            self.assertEqual(self.get(0, SIZE)[0], self.expected)
+        self.now(self.finish())
+        self.assertRepaired()
+
+    def test_restarted(self) -> None:
+        """
+        A mirror whose data server restarts between the copy and its COMMIT does not
+        count: what it got may be lost.
+        """
+        held = self.stale.hold("commit")
+        finishing = self.begin(self.finish())
+        self.stale.inner.verifier = b"another!"
+        held.callback(None)
+        self.failureResultOf(finishing, Unreachable)
+        self.assertEqual(self.placement().stale, (self.stale.uuid,))
+        self.now(self.finish())
+        self.assertRepaired()
+
+    def test_notStored(self) -> None:
+        """
+        If the placement cannot be stored the mirror stays stale.
+        """
+
+        async def refuse(inode: Any, placement: Any) -> None:
+            raise NoSpace("the metadata's disk is full")
+
+        store = self.tree.storePlacement
+        self.tree.storePlacement = refuse  # type: ignore[method-assign]
+        self.fails(self.finish(), NoSpace)
+        self.tree.storePlacement = store  # type: ignore[method-assign]
+        self.assertEqual(self.placement().stale, (self.stale.uuid,))
+
+    def test_truncatedMeanwhile(self) -> None:
+        """
+        A file that has become shorter since it was copied is short everywhere.
+        """
+        seen = self.aheadNow()
+        self.clock.advance(1)
+        self.now(self.data.truncate(self.export, self.inode, 1000))
+        self.now(self.finish(seen))
+        self.assertRepaired()
+        self.assertEqual(self.sizes().count(1000), 2)
+
+    def test_noSource(self) -> None:
+        """
+        Without a mirror that is right nothing is copied, and what the stale one has is
+        not believed.
+        """
+        self.good.down = True
+        self.probe()
+        self.fails(self.finish(), Unreachable)
+        self.assertEqual(self.placement().stale, (self.stale.uuid,))
+        self.assertEqual(self.told, 0)
+
+    def test_gone(self) -> None:
+        """
+        A file that never had data files needs no repair.
+        """
+        self.inode = self.make(b"g")
+        self.assertEqual(self.now(self.ahead()), [])
+        self.assertFalse(self.now(self.finish()))
+
+
+class ManyMirrorsTests(RepairCase):
+    """
+    Three mirrors, two of them stale.
+    """
+
+    mirrors = 3
+
+    def test_both(self) -> None:
+        """
+        Each is repaired from the one that is right, never from the other.
+        """
+        placement = self.placement()
+        (third,) = [ds for ds in self.ds if ds not in (self.good, self.stale)]
+        self.store(attrs.evolve(placement, stale=(third.uuid, self.stale.uuid)))
+        self.put(0, b"again")
+        self.now(self.finish())
+        self.assertEqual(self.placement().stale, (third.uuid,))
+        self.assertEqual(self.has(self.stale)[:5], b"again")
+        self.now(
+            self.data.repair.finish(self.export, self.inode, third.uuid, [], self.tell)
+        )
+        self.assertRepaired()
+        self.assertEqual(self.has(third), self.has(self.good))
