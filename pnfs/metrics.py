@@ -170,12 +170,19 @@ class DataServersCollector(Collector):
         free = GaugeMetricFamily(
             "pnfs_data_server_free_bytes", "Space left", labels=("data_server",)
         )
+        lost = GaugeMetricFamily(
+            "pnfs_data_server_lost",
+            "1 if files with another mirror go on without it",
+            labels=("data_server",),
+        )
         for member in self._servers.members:
             labels = (member.config.name,)
             up.add_metric(labels, 1 if member.up else 0)
+            lost.add_metric(labels, 1 if member.uuid in self._servers.condemned else 0)
             if member.space is not None:
                 free.add_metric(labels, member.space.spaceAvailable)
         yield up
+        yield lost
         yield free
         errors = CounterMetricFamily(
             "pnfs_device_errors",

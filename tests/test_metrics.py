@@ -123,21 +123,28 @@ class CollectorTests(SynchronousTestCase):
         Which of them answer, what they have left, and what clients say of them.
         """
         members = [
-            Thing(config=Thing(name="a"), up=True, space=Thing(spaceAvailable=5)),
-            Thing(config=Thing(name="b"), up=False, space=None),
+            Thing(
+                config=Thing(name="a"),
+                uuid=b"a",
+                up=True,
+                space=Thing(spaceAvailable=5),
+            ),
+            Thing(config=Thing(name="b"), uuid=b"b", up=False, space=None),
         ]
         reports = Reports()
         reports.errors[(b"\1" * 16, 5)] = 2
         reports.totals[b"\1" * 16] = DeviceTotals(1, 20, 3, 400)
         found = told(
             DataServersCollector(
-                Thing(members=members),
+                Thing(members=members, condemned={b"b"}),
                 Thing(counts={"returned": 3, "revoked": 1}),
                 Thing(reports=reports),
             )
         )
         self.assertEqual(found["pnfs_data_server_up(a)"], 1)
         self.assertEqual(found["pnfs_data_server_up(b)"], 0)
+        self.assertEqual(found["pnfs_data_server_lost(a)"], 0)
+        self.assertEqual(found["pnfs_data_server_lost(b)"], 1)
         self.assertEqual(found["pnfs_data_server_free_bytes(a)"], 5)
         self.assertNotIn("pnfs_data_server_free_bytes(b)", found)
         self.assertEqual(found["pnfs_recalls_total(revoked)"], 1)

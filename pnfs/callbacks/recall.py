@@ -101,16 +101,18 @@ class FileRecall:
         """
         return not self._holders and not self._settling
 
-    def join(self, layouts: Iterable[LayoutState]) -> Deferred[None]:
+    def join(self, layouts: Iterable[LayoutState], hold: bool = True) -> Deferred[None]:
         """
         Recall some layouts (as well).
 
+        @param hold: an operation will come back for its turn.
         @return: fires when everything is settled.
         """
-        self._asked = True
+        self._asked |= hold
         new = [layout for layout in layouts if layout not in self._holders]
         if not new and self.holding:
-            self._hold(HOLD_AFTER_RETRY)
+            if hold:
+                self._hold(HOLD_AFTER_RETRY)
             return succeed(None)
         if self.holding:
             self._stopTimer()
@@ -327,7 +329,8 @@ class LayoutRecaller:
     ) -> Deferred[None]:
         """
         See L{IRecaller.recallLayouts}. A recall under way is joined. A client whose
-        lease is over is not asked but gives way: it loses all it holds.
+        lease is over is not asked but gives way: it loses all it holds. Where a data
+        server is lost nobody waits, and who had layouts is to have others at once.
         """
         clients = self.server.clients
         now = self.clock.seconds()
@@ -347,7 +350,7 @@ class LayoutRecaller:
             if not held:
                 return succeed(None)
             recall = FileRecall(self, file, reason)
-        return recall.join(held)
+        return recall.join(held, reason != DATA_SERVER_LOST)
 
     def keep(self, file: FileState, reason: str) -> FileRecall:
         """

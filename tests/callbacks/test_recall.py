@@ -386,6 +386,29 @@ class RecallTests(SynchronousTestCase):
         self.successResultOf(done)
         self.successResultOf(self.recaller.recallDataServer(b"\7" * 16))
 
+    def test_lostWithoutHold(self) -> None:
+        """
+        Nobody waits for such a recall: the writer has its next layout as soon as it
+        has given up the old one, however long that has taken. An operation that has
+        joined it has its turn, as ever.
+        """
+        for joined in (False, True):
+            self.hold()
+            self.recaller.recallDataServer(b"\2" * 16)
+            self.clock.advance(3)
+            if joined:
+                self.recall()
+            self.answer(NOMATCHING)
+            status = nfsstat4.NFS4ERR_RECALLCONFLICT if joined else OK
+            self.assertEqual(self.fixture.get()[0], status)
+            if joined:
+                self.clock.advance(4)
+            else:
+                self.recall()
+                self.answer(NOMATCHING)
+                self.clock.advance(1)
+            self.assertEqual(self.fixture.get()[0], OK)
+
     def test_expiredWriter(self) -> None:
         """
         A client whose lease has run out can write no more: its files are fenced,

@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 import attrs
+from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet.defer import Deferred
 
 from pnfs.backends.errors import IOFailed
@@ -275,6 +276,22 @@ class LostTests(FailoverCase):
         self.lose(self.first)
         self.assertEqual(self.askFor(READ), CONFLICT)
         self.assertEqual(self.placement().stale, ())
+
+    def test_metrics(self) -> None:
+        """
+        An operator can be alarmed of it.
+        """
+        self.lose(self.first)
+        registry = CollectorRegistry()
+        for collector in self.collectors:
+            registry.register(collector)
+        told = generate_latest(registry).decode()
+        for number in range(3):
+            self.assertIn(
+                f'pnfs_data_server_lost{{data_server="ds{number}"}} '
+                f"{1.0 if number == self.first else 0.0}",
+                told,
+            )
 
     def test_others(self) -> None:
         """

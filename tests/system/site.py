@@ -46,11 +46,13 @@ class Site:
     @ivar export: further keys of the export C{/export}.
     @ivar dataServers: further keys of each C{[[data_server]]} of the metadata server.
     @ivar services: further lines of each data server's own file.
+    @ivar metadata: further keys of the metadata server.
     """
 
     export: Mapping[str, Value]
     dataServers: Sequence[Mapping[str, Value]]
     services: Sequence[str] = ()
+    metadata: Mapping[str, Value] = attrs.Factory(dict)
     _directory: str = ""
     _processes: list[Process] = attrs.field(factory=list)
 
@@ -101,6 +103,12 @@ class Site:
             ],
         }
         return Cluster(ready, self._directory, network, self._processes)
+
+    def log(self) -> list[str]:
+        """
+        What the metadata server has logged so far.
+        """
+        return list(self._processes[len(self.dataServers)].lines)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
@@ -153,6 +161,7 @@ class Site:
                 "key": self._path("key"),
                 "lease": 30,
                 "metrics": "127.0.0.1:9049",
+                **self.metadata,
             }
         )
         for number, further in enumerate(self.dataServers):
