@@ -5,8 +5,8 @@ Files whose data servers are full are written through the metadata server for a 
 A client whose write a data server has refused for lack of room returns its layout, gets
 the next one, and tries again, for ever: the application is never told. Only the
 metadata server's answer to a WRITE reaches it. So no layout to write is given of a file
-that a client has reported this of (L{noteFull}), nor of one with a data server that
-has said itself that nothing is left (L{pnfs.mds.dataservers.DataServers.roomFor}):
+that a client has reported this of, and after another layout again (L{noteFull}), nor
+of one with a data server that has said itself that nothing is left (L{pnfs.mds.dataservers.DataServers.roomFor}):
 clients of NFSv3 data servers report nothing. Nothing else is held against the data
 server; reading goes on through layouts.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from pnfs.nfs4.status import nfsstat4
+from pnfs.state.files import FULL, FULL_RETRIED
 from pnfs.values import LayoutReport
 
 FULL_SECONDS = 30.0
@@ -34,6 +35,11 @@ def noteFull(clock: Any) -> Callable[[Any, Any, LayoutReport], None]:
 
     def listen(client: Any, file: Any, report: LayoutReport) -> None:
         if file is not None and any(error.status in _FULL for error in report.errors):
-            file.fullUntil = clock.seconds() + FULL_SECONDS
+            if file.full == FULL_RETRIED:
+                file.full = 0
+                file.fullUntil = clock.seconds() + FULL_SECONDS
+            else:
+                # Linux says it twice, in LAYOUTERROR and in LAYOUTRETURN.
+                file.full = FULL
 
     return listen

@@ -22,6 +22,10 @@ been asked since.
 """
 
 
+FULL = 1
+FULL_RETRIED = 2
+
+
 @attrs.define(eq=False)
 class FileState:
     """
@@ -46,8 +50,9 @@ class FileState:
         L{RECLAIMED} or L{WRITER_GONE}.
     @ivar unlinked: its last name is gone and the backend keeps it for us.
     @ivar placement: what to delete when the last state goes, once unlinked.
-    @ivar fullUntil: a client has found no room at a data server: until then no layout
-        to write is given.
+    @ivar full: 0, or a client has found no room at a data server (C{FULL}), or has
+        been given another layout since (C{FULL_RETRIED}).
+    @ivar fullUntil: it has found none again: until then no layout to write is given.
     """
 
     fh: bytes
@@ -65,6 +70,7 @@ class FileState:
     placement: Any = None
     delegations: Any = None
     writer: Any = None
+    full: int = 0
     fullUntil: float = 0.0
 
     @property

@@ -30,7 +30,7 @@ from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID
 from pnfs.state.devices import NoSuchServer
 from pnfs.state.errors import BadStateid, OpenMode, RecallConflict
-from pnfs.state.files import FileState
+from pnfs.state.files import FULL_RETRIED, FileState
 from pnfs.state.layouts import LayoutState, Segment, segmentsOf
 from pnfs.state.locks import LockState
 from pnfs.values import (
@@ -142,8 +142,11 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
     if file is None:
         raise BadStateid()
     state = _requireState(ctx, file, ctx.resolveStateid(stateid), iomode)
-    if iomode == _RW and file.fullUntil > ctx.now:
-        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+    if iomode == _RW:
+        if file.fullUntil > ctx.now:
+            raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+        if file.full:
+            file.full = FULL_RETRIED
     if export.readOnly and (iomode == _RW or not inode.hasPlacement):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     recovery = ctx.server.recovery
