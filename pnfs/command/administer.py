@@ -41,6 +41,21 @@ def addControlOptions(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def addSelection(parser: argparse.ArgumentParser) -> None:
+    """
+    Options of commands that list what clients hold.
+    """
+    parser.add_argument(
+        "--client",
+        default="",
+        metavar="ADDRESS",
+        help="only of this one (default: all)",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=1000, metavar="N", help="so many (%(default)s)"
+    )
+
+
 def connect(args: argparse.Namespace) -> ControlClient:
     """
     The connection that the options ask for.

@@ -23,6 +23,11 @@ COMMANDS = {
     "mkdir": "make directories",
     "rm": "remove files and directories",
     "ds": "show, add, drain and remove data servers",
+    "clients": "list the clients of a metadata server",
+    "layouts": "list the layouts that clients hold",
+    "opens": "list the files that clients have open",
+    "top": "show what a metadata server is doing",
+    "why": "say why a client does or does not use pNFS",
     "file": "show where the bytes of a file are",
 }
 

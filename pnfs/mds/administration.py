@@ -13,7 +13,9 @@ from twisted.internet.error import CannotListenError
 from pnfs.admin.control import Commands, ControlFactory
 from pnfs.backends.errors import BadConfiguration
 from pnfs.config import MDSConfig
+from pnfs.mds.commands.clients import ClientCommands
 from pnfs.mds.commands.ds import DataServerCommands
+from pnfs.mds.commands.why import WhyCommand
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.membership import Membership
 from pnfs.nfs4.context import ServerContext
@@ -45,6 +47,9 @@ class Administration:
         self._file = config.file
         self._port: Any = None
         self.commands.add(DataServerCommands(membership).commands)
+        clients = ClientCommands(server, servers)
+        self.commands.add(clients.commands)
+        self.commands.add(WhyCommand(server, servers, clients).commands)
 
     def listen(self, reactor: Any) -> None:
         """

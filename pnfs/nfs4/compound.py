@@ -23,6 +23,7 @@ NFS_V4 = 4
 NFSPROC4_NULL = 0
 NFSPROC4_COMPOUND = 1
 
+OP_LAYOUTGET = 50
 OP_SEQUENCE = 53
 OP_ILLEGAL = 10044
 LAST_OF_MINOR_1 = 58
@@ -257,6 +258,8 @@ class CompoundServer:
         failed = self.server.failed
         key = (number, int(status))
         failed[key] = failed.get(key, 0) + 1
+        if number == OP_LAYOUTGET and ctx.client is not None:
+            ctx.client.refused(ctx.now, ctx.fh, int(status))
         ctx.status = status
         ctx.index += 1
 

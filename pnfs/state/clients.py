@@ -20,6 +20,7 @@ recovery store is durable before anybody gets what it held.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from heapq import nsmallest
 from typing import Any, Callable, Collection, Iterator, Optional
 
@@ -40,6 +41,9 @@ _unpackNumber = struct.Struct(">I").unpack
 
 PER_SWEEP = 1024
 """The most clients that go at a time, when a whole network was cut off."""
+
+_ANSWERS = 16
+"""How many refused LAYOUTGETs of a client are remembered."""
 
 _EVICTED = 64
 """How many clients kept by courtesy go at a time to make room for new ones."""
@@ -78,6 +82,10 @@ class Client:
     @ivar protection: what was agreed for SP4_MACH_CRED (C{spo_must_enforce},
         C{spo_must_allow}); None for SP4_NONE. Fixed once confirmed.
     @ivar channel: its L{pnfs.callbacks.channel.BackChannel}, if it ever had one.
+    @ivar flags: C{eia_flags}: what it wants to be to us.
+    @ivar asked: layout types that it has asked for.
+    @ivar answers: its last LAYOUTGETs that were refused, as (when, filehandle,
+        status); None if there were none.
     @ivar implementation: C{eia_client_impl_id}: domain and name, for operators.
     """
 
@@ -107,6 +115,17 @@ class Client:
     protection: Optional[tuple[int, int]] = None
     channel: Any = None
     implementation: tuple[bytes, bytes] = (b"", b"")
+    flags: int = 0
+    asked: tuple[int, ...] = ()
+    answers: Optional[deque[tuple[float, bytes, int]]] = None
+
+    def refused(self, when: float, fh: bytes, status: int) -> None:
+        """
+        Remember a LAYOUTGET that was refused, for operators.
+        """
+        if self.answers is None:
+            self.answers = deque(maxlen=_ANSWERS)
+        self.answers.append((when, fh, status))
 
     @property
     def hasState(self) -> bool:

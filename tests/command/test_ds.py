@@ -26,9 +26,9 @@ ACTIONS = (
 )
 
 
-class CommandLineTests(SynchronousTestCase):
+class CommandLine(SynchronousTestCase):
     """
-    C{pnfs ds}.
+    Runs C{pnfs}.
     """
 
     def run_(self, *words: str) -> tuple[int, str, str]:
@@ -42,6 +42,12 @@ class CommandLineTests(SynchronousTestCase):
             except SystemExit as end:
                 status = int(end.code or 0)
         return status, out.getvalue(), err.getvalue()
+
+
+class CommandLineTests(CommandLine):
+    """
+    C{pnfs ds}.
+    """
 
     def test_help(self) -> None:
         """

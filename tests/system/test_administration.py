@@ -122,6 +122,18 @@ class DataServerTests(SynchronousTestCase):
         self.assertEqual(self.ds("drain", name)["state"], "draining")
         return self.pnfs("ds", "remove", name, status=1)
 
+    def test_clients(self) -> None:
+        """
+        Of a site without clients there is nothing to tell, and that is told.
+        """
+        self.assertEqual(json.loads(self.pnfs("clients", "--json")), [])
+        self.assertEqual(len(self.pnfs("layouts").splitlines()), 1)
+        self.assertEqual(len(self.pnfs("opens").splitlines()), 1)
+        self.assertIn("! No client", self.pnfs("why", "--client", "127.0.0.1"))
+        self.assertIn(
+            "0 clients", self.pnfs("top", "--count", "1", "--interval", "0.1")
+        )
+
     def test_words(self) -> None:
         """
         People are told in words, and mistakes in one line.

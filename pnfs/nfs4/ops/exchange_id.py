@@ -225,6 +225,7 @@ def exchange_id(ctx: CompoundContext, args: EXCHANGE_ID4args) -> EXCHANGE_ID4res
     )
     if not client.confirmed:
         client.protection = protection
+    client.flags = flags
     for implementation in args.eia_client_impl_id:
         client.implementation = (implementation.nii_domain, implementation.nii_name)
     return EXCHANGE_ID4resok(

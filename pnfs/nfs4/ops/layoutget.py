@@ -59,6 +59,9 @@ _REG = int(FileType.REG)
 _READ = int(IOMode.READ)
 _RW = int(IOMode.RW)
 
+_ASKED = 8
+"""Layout types of a client that are remembered."""
+
 Grant = tuple[list[Segment], tuple[bytes, ...], bytes, int]
 """Segments, data servers, C{logr_layout} encoded, and the bytes of its bodies."""
 
@@ -129,6 +132,9 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
     if inode.ftype != _REG:
         raise NFSError(nfsstat4.NFS4ERR_WRONG_TYPE)
     export = ctx.export
+    client = ctx.client
+    if layoutType not in client.asked and len(client.asked) < _ASKED:
+        client.asked += (layoutType,)
     driver = export.drivers.get(layoutType)
     if driver is None:
         raise NFSError(
