@@ -25,6 +25,7 @@ from pnfs.backends.errors import (
     Unreachable,
 )
 from pnfs.config import DataServerConfig
+from pnfs.mds.fences import FenceLog
 from pnfs.mds.inventory import Inventory, Record, seeded
 from pnfs.values import DataServer, DSState, FSStatistics, Placement
 
@@ -34,6 +35,9 @@ PROBE_SECONDS = 2.0
 RESERVE_SHARE = 0.05
 RESERVE_BYTES = 1 << 30
 """Where less than either is free, no new files go, as long as others have room."""
+
+_FENCES = 32
+"""Fences that had to wait are carried out so many at a time."""
 
 FULL_BYTES = 1 << 20
 """Where less is left a write may fail at any time: those go through us."""
@@ -56,6 +60,9 @@ class Member:
     """
 
     def __init__(self, record: Record, backend: Any) -> None:
+        """
+        @param record: may have fences, as they were kept once.
+        """
         self.record = record
         self.backend = backend
         self.answers = False
@@ -169,6 +176,7 @@ class DataServers:
         self._full: set[bytes] = set()
         self._clock = clock
         self._inventory = Inventory(stateFolder)
+        self._fences = FenceLog(stateFolder)
         self._others: list[Record] = []
         self.members: list[Member] = []
         for record in seeded(self._inventory.load(), configs):
@@ -177,6 +185,7 @@ class DataServers:
             else:
                 self.members.append(Member(record, connect(record.config)))
         self._byUUID = {m.uuid: m for m in self.members if m.uuid}
+        self._loadFences()
         self._started = False
         self._stopped = False
         self.onUp: Callable[[Member], None] = lambda member: None
@@ -194,11 +203,7 @@ class DataServers:
         self._save([member.record for member in self.members], self._others)
 
     def _save(self, records: Sequence[Record], others: Sequence[Record]) -> None:
-        fences = {member.record.name: member.fences for member in self.members}
-        self._inventory.save(
-            [attrs.evolve(r, fences=dict(fences.get(r.name, {}))) for r in records]
-            + list(others)
-        )
+        self._inventory.save([attrs.evolve(r, fences={}) for r in records] + [*others])
 
     def start(self) -> None:
         """
@@ -662,6 +667,20 @@ class DataServers:
 
     # -- fences ------------------------------------------------------------------
 
+    def _loadFences(self) -> None:
+        """
+        @raise BadConfiguration: what is kept of them is damaged.
+        """
+        kept = self._fences.load()
+        old = any(member.fences for member in self.members)
+        for member in self.members:
+            for name, epoch in member.fences.items():
+                self._fences.add(member.uuid, name, epoch)
+            for name, epoch in kept.get(member.uuid, {}).items():
+                member.fences[name] = max(epoch, member.fences.get(name, 0))
+        if old:
+            self.save()
+
     async def _fencePending(self, member: Member) -> None:
         """
         Do what had to wait, before anything else is done there.
@@ -672,15 +691,16 @@ class DataServers:
         try:
             # Others may be added meanwhile: until none is left.
             while todo := [i for i in member.fences.items() if done.get(i[0]) != i[1]]:
-                for name, epoch in todo:
-                    await self._fence(member, name, epoch)
-                    done[name] = epoch
+                for start in range(0, len(todo), _FENCES):
+                    some = todo[start : start + _FENCES]
+                    await gather([self._fence(member, *each) for each in some])
+                    done.update(some)
         finally:
             for name, epoch in done.items():
                 if member.fences.get(name) == epoch:
                     del member.fences[name]
             if done:
-                self.save()
+                self._fences.replace({m.uuid: m.fences for m in self.members})
 
     async def _fence(self, member: Member, name: bytes, epoch: int) -> None:
         try:
@@ -719,5 +739,6 @@ class DataServers:
                 return
             except Unreachable as error:
                 self.down(uuid, error)
-        member.fences[name] = max(epoch, member.fences.get(name, 0))
-        self.save()
+        if epoch > member.fences.get(name, 0):
+            self._fences.add(uuid, name, epoch)
+            member.fences[name] = epoch

@@ -3,7 +3,8 @@
 What is kept of the data servers: C{data-servers.json} in the state folder.
 
 One record for each, under its name: who it is (its UUID), how it is reached, what is
-to be done with it, which exports it serves, and which fences it has yet to hear of.
+to be done with it, and which exports it serves. Fences it has yet to hear of are in
+L{pnfs.mds.fences}; earlier versions kept them here.
 
 The configuration file seeds the inventory. A record remembers what the file said of it
 (the I{seed}); as long as the file says the same, what was changed at run time stands,
@@ -46,7 +47,7 @@ class Record:
     @ivar state: what is to be done with it.
     @ivar exports: paths of the exports whose new files may go there; empty: all.
     @ivar removed: the file names it, but it has been taken out.
-    @ivar fences: object name to epoch: to be done before anything else there.
+    @ivar fences: as earlier versions kept them: object name to epoch.
     """
 
     name: str

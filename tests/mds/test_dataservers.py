@@ -12,6 +12,7 @@ from typing import Any
 from twisted.logger import formatEvent, globalLogPublisher
 
 from pnfs.backends.errors import BadConfiguration, IOFailed, Unreachable
+from pnfs.mds.fences import FenceLog, Fences
 from tests.mds.faulty import DataFilesCase
 
 
@@ -27,6 +28,56 @@ class DataServersTests(DataFilesCase):
         with open(os.path.join(self.folder, "data-servers.json")) as stream:
             found: dict[str, Any] = json.load(stream)
         return found
+
+    def waiting(self) -> Fences:
+        """
+        Fences that the next start would find.
+        """
+        return FenceLog(self.folder).load()
+
+    def test_oldFences(self) -> None:
+        """
+        Fences that an earlier version has left are carried out, and not twice.
+        """
+        name = self.now(self.data.ensure(self.export, self.inode)).name
+        self.now(self.servers.stop())
+        saved = self.saved()
+        saved["ds1"]["fences"] = {name.decode(): 7}
+        with open(os.path.join(self.folder, "data-servers.json"), "w") as stream:
+            json.dump(saved, stream)
+        self.ds[1].down = True
+        self.boot()
+        self.assertEqual(self.waiting(), {self.ds[1].uuid: {name: 7}})
+        self.assertEqual(self.saved()["ds1"]["fences"], {})
+        self.ds[1].down = False
+        self.probe()
+        found = self.ds[1].inner.peek(name)
+        assert found is not None
+        self.assertEqual(found.epoch, 7)
+        self.assertEqual(self.waiting(), {})
+
+    def test_manyFences(self) -> None:
+        """
+        A data server that is lost with a thousand files is back with all of them
+        fenced; to note one does not take longer the more there are.
+        """
+        uuid = self.ds[1].uuid
+        names = [b"%08x" % n for n in range(1000)]
+        for name in names:
+            self.now(self.ds[1].inner.create(name, 0, 0, 0o600, 1))
+        self.ds[1].down = True
+        self.probe()
+        before = os.stat(os.path.join(self.folder, "data-servers.json")).st_ino
+        for name in names:
+            self.now(self.servers.fence(uuid, name, 2))
+        self.assertEqual(
+            os.stat(os.path.join(self.folder, "data-servers.json")).st_ino, before
+        )
+        self.assertEqual(len(self.waiting()[uuid]), 1000)
+        self.ds[1].down = False
+        self.probe()
+        self.assertEqual({self.ds[1].inner.peek(name).epoch for name in names}, {2})
+        self.assertEqual(self.waiting(), {})
 
     def test_bound(self) -> None:
         """
@@ -127,12 +178,12 @@ class DataServersTests(DataFilesCase):
         self.assertFalse(self.servers.up(self.ds[0].uuid))
         self.probe()
         self.assertFalse(self.servers.up(self.ds[0].uuid))
-        name = self.placement().name.decode()
-        self.assertEqual(self.saved()["ds0"]["fences"], {name: 2})
+        name = self.placement().name
+        self.assertEqual(self.waiting(), {self.ds[0].uuid: {name: 2}})
         del self.ds[0].failing["fence"]
         self.probe()
         self.assertTrue(self.servers.up(self.ds[0].uuid))
-        self.assertEqual(self.saved()["ds0"]["fences"], {})
+        self.assertEqual(self.waiting(), {})
 
     def test_fenceTwice(self) -> None:
         """
@@ -150,4 +201,4 @@ class DataServersTests(DataFilesCase):
         found = self.ds[0].inner.peek(self.placement().name)
         assert found is not None
         self.assertEqual(found.epoch, 3)
-        self.assertEqual(self.saved()["ds0"]["fences"], {})
+        self.assertEqual(self.waiting(), {})
