@@ -83,6 +83,15 @@ class DataFiles(SparseFiles, Copies):
         self.removals = Removals(servers.on, clock)
         self.repair = FileRepair(servers, self._placing, self._turns, self._copying)
 
+    def keepIndex(self, index: Any) -> None:
+        """
+        Have an index told of all placements.
+
+        @param index: L{pnfs.mds.fileindex.FileIndex}.
+        """
+        self._placing.index = index
+        self.removals.onGone = index.removed
+
     # -- handles -----------------------------------------------------------------
 
     def mint(self, placement: Placement, iomode: int, squash: Any = None) -> bytes:

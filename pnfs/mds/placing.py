@@ -25,6 +25,7 @@ class Placing:
 
     @ivar degrading: L{pnfs.mds.degrade.Degrading}, if files are to go on without
         mirrors that are lost.
+    @ivar index: L{pnfs.mds.fileindex.FileIndex}, if one is kept.
     """
 
     def __init__(self, servers: DataServers, turns: Turns) -> None:
@@ -35,6 +36,7 @@ class Placing:
         self._turns = turns
         self._changing = Turns()
         self.degrading: Any = None
+        self.index: Any = None
         self._sequence = 0
         self._moving: set[tuple[int, bytes]] = set()
         self._moved: set[tuple[int, bytes]] = set()
@@ -112,10 +114,23 @@ class Placing:
                 return None
             new = change(old)
             if new is not old:
-                await export.backend.storePlacement(inode, new)
+                await self._store(export, inode, new, old)
             return new
         finally:
             self._changing.give(key)
+
+    async def _store(
+        self, export: Any, inode: Inode, new: Placement, old: Optional[Placement]
+    ) -> None:
+        """
+        The only place where placements are stored: the index is told of each.
+        """
+        index = self.index
+        if index is not None:
+            index.storing(export, inode, new, old)
+        await export.backend.storePlacement(inode, new)
+        if index is not None:
+            index.stored(export, inode, new)
 
     async def better(
         self, export: Any, inode: Inode, like: Placement
@@ -202,7 +217,7 @@ class Placing:
         await self._unmake(name, made.difference(placement.dataServers))
         # Nobody can have written there before.
         inode.asked = True
-        await export.backend.storePlacement(inode, placement)
+        await self._store(export, inode, placement, None)
         await self._follow(placement, inode, owner)
         return placement
 

@@ -35,6 +35,8 @@ Does something with the backend of the data server of a UUID.
 class Removals:
     """
     Deletes the data files of placements.
+
+    @ivar onGone: told of each that has been deleted, with its export.
     """
 
     def __init__(self, on: On, clock: IReactorTime) -> None:
@@ -46,6 +48,7 @@ class Removals:
         self._retry: Optional[IDelayedCall] = None
         self._stopped = False
         self._abandoned: WeakSet[Any] = WeakSet()
+        self.onGone: Callable[[Any, Placement], None] = lambda export, placement: None
 
     def __len__(self) -> int:
         """
@@ -120,6 +123,7 @@ class Removals:
             again = True
         if not again:
             await export.backend.finishRemoval(placement, True)
+            self.onGone(export, placement)
             return
         self._later.append((export, placement))
         if self._retry is None:

@@ -24,6 +24,8 @@ from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers, Member
 from pnfs.mds.exporting import Exporting
 from pnfs.mds.failover import Failover
+from pnfs.mds.fileindex import FileIndex
+from pnfs.mds.fileindex_walk import IndexWalk
 from pnfs.mds.health import Health
 from pnfs.mds.membership import Membership
 from pnfs.mds.reload import Reloading
@@ -103,6 +105,7 @@ class MetadataServerService(NFSService):
     @ivar context: the L{ServerContext}, once it runs.
     @ivar administration: the L{Administration}, then.
     @ivar repairs: L{Repairs} likewise.
+    @ivar index: the L{FileIndex}, likewise.
     """
 
     def __init__(
@@ -126,7 +129,9 @@ class MetadataServerService(NFSService):
         self._reloader: Any = None
         self.administration: Any = None
         self.repairs: Any = None
+        self._walk: Any = None
         self.context: Any = None
+        self.index: Any = None
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
         """
@@ -156,6 +161,9 @@ class MetadataServerService(NFSService):
         )
         servers.reserve = config.reserve
         self._data = data = DataFiles(servers, capabilities, clock, self._wallTime)
+        self.index = FileIndex(config.state, clock, self.inThread)
+        self.index.start()
+        data.keepIndex(self.index)
         self._exporting = Exporting(
             config,
             clock,
@@ -257,6 +265,10 @@ class MetadataServerService(NFSService):
         for export in exports:
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
+        self._walk = IndexWalk(
+            self.index, clock, lambda: list(server.exports.byPath.values())
+        )
+        self._walk.go()
         self.sweepLeases(clients, server.sessions)
         self._reloader = Reloading(
             config,
@@ -288,6 +300,7 @@ class MetadataServerService(NFSService):
         See L{NFSService.apply}.
         """
         await self._reloader.apply(config)
+        self._walk.go()
 
     def _stateChanged(self, member: Member, before: DSState) -> None:
         """
@@ -408,6 +421,10 @@ class MetadataServerService(NFSService):
             self.context.copies.stop(self.context.clients)
         if self._health is not None:
             self._health.stop()
+        if self._walk is not None:
+            self._walk.stop()
+        if self.index is not None:
+            await self.index.stop()
         if self._servers is not None:
             await self._servers.stop()
         for backend in self._backends:

@@ -381,6 +381,24 @@ class SmokeTests(SiteCase):
             'pnfs_data_server_up{data_server="ds2"} 0.0', self.metrics(self.collectors)
         )
 
+    def test_index(self) -> None:
+        """
+        The server knows which files a data server has, from their making to their
+        removal; a walk finds nothing else.
+        """
+        fh, stateid = self.mount.create(b"file")
+        self.assertEqual(self.mount.write(fh, stateid, 0, b"abc"), 3)
+        uuids = [backend.uuid for backend in self.backends]
+        expected = {uuid: (1, 0) for uuid in uuids}
+        self.assertEqual(self.now(self.mds.index.counts()), expected)
+        self.clock.pump([0.1] * 50)
+        self.assertEqual(self.now(self.mds.index.counts()), expected)
+        self.assertEqual(len(self.mds.index.whole), 1)
+        self.mount.run(requests.putfh(fh), requests.close(stateid))
+        self.mount.run(ROOT, requests.remove(b"file"))
+        self.clock.pump([0.1] * 50)
+        self.assertEqual(self.now(self.mds.index.counts()), {})
+
 
 class StartTests(SiteCase):
     """

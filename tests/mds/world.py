@@ -29,6 +29,7 @@ from pnfs.nfs4.client import SessionClient
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.hub import Hub
 from pnfs.rpc.limits import Limits
+from tests.inline import InlinePool
 from tests.mds.wire import MemoryRPCClient, Wire
 from tests.nfs4.fixture import entropy
 
@@ -41,10 +42,17 @@ class StillReactor(Clock):
     What services need of a reactor that do not listen.
     """
 
-    def getThreadPool(self) -> None:
+    def getThreadPool(self) -> InlinePool:
         """
-        Memory backends need none.
+        Nothing may wait here.
         """
+        return InlinePool()
+
+    def callFromThread(self, function: Any, *args: Any) -> None:
+        """
+        There is only one.
+        """
+        function(*args)
 
 
 class Served:

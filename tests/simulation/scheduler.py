@@ -13,6 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from tests.inline import InlinePool
+
 _log = Logger()
 
 
@@ -163,10 +165,17 @@ class ProcessClock:
         """
         return list(self._calls)
 
-    def getThreadPool(self) -> None:
+    def getThreadPool(self) -> InlinePool:
         """
-        Memory backends need none.
+        Nothing may wait here.
         """
+        return InlinePool()
+
+    def callFromThread(self, function: Any, *args: Any) -> None:
+        """
+        There is only one.
+        """
+        function(*args)
 
     def stop(self) -> None:
         """
