@@ -10,7 +10,8 @@ import random
 import shutil
 import sys
 import tempfile
-from typing import Any, Callable, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional
 from unittest import mock
 
 import attrs
@@ -305,6 +306,9 @@ def simulate(
     try:
         return _simulate(seed, plan, show, keep, folder)
     finally:
+        # What the frames that have ended still had.
+        with _silence():
+            gc.collect()
         if collecting:
             gc.enable()
         shutil.rmtree(folder, ignore_errors=True)
@@ -363,13 +367,22 @@ def _bury(simulation: Simulation) -> None:
     has nobody to complain to.
     """
     scheduler = simulation.scheduler
+    with _silence():
+        scheduler.clear()
+        simulation.__dict__.clear()
+        gc.collect()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """
+    Nobody hears of what goes wrong.
+    """
     with (
         mock.patch.object(sys, "unraisablehook", lambda unraisable: None),
         mock.patch.object(globalLogPublisher, "_observers", []),
     ):
-        scheduler.clear()
-        simulation.__dict__.clear()
-        gc.collect()
+        yield
 
 
 def _hasMemoryFolder() -> bool:
