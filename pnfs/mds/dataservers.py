@@ -1,11 +1,11 @@
 # -*- test-case-name: tests.mds.test_dataservers -*-
 """
-The data servers of a metadata server: who they are, and which of them answer.
+The data servers of a metadata server: which of them answer, and doing something there.
 
 A data server is known by its UUID for ever. The name that the configuration gives
 it is bound to the UUID it answers with at first contact; that binding is kept in
 the inventory (L{pnfs.mds.inventory}), so that placements resolve while a data server is
-down. They may come, go and move while the server runs.
+down.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional, Sequence
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
@@ -26,15 +26,12 @@ from pnfs.backends.errors import (
 )
 from pnfs.config import DataServerConfig
 from pnfs.mds.fences import FenceLog
-from pnfs.mds.inventory import Inventory, Record, seeded
-from pnfs.values import DataServer, DSState, FSStatistics, Placement
+from pnfs.mds.member import Member
+from pnfs.mds.roster import Roster
+from pnfs.values import Placement
 
 PROBE_SECONDS = 2.0
 """How often a data server is asked whether it lives."""
-
-RESERVE_SHARE = 0.05
-RESERVE_BYTES = 1 << 30
-"""Where less than either is free, no new files go, as long as others have room."""
 
 _FENCES = 32
 """Fences that had to wait are carried out so many at a time."""
@@ -45,118 +42,13 @@ FULL_BYTES = 1 << 20
 _log = Logger()
 
 
-class Member:
+class DataServers(Roster):
     """
-    One data server.
+    The data servers at work.
 
-    @ivar record: what the inventory has of it, without the fences.
-    @ivar backend: L{pnfs.interfaces.IDataServerBackend} to reach it.
-    @ivar answers: it did when last asked.
-    @ivar up: it answers and may be used.
-    @ivar problem: why it does not answer, as last told to the operator.
-    @ivar space: as last told.
-    @ivar fences: object name to epoch: to be done before anything else there.
-    @ivar heard: when it last answered, or when it was first asked.
-    """
-
-    def __init__(self, record: Record, backend: Any) -> None:
-        """
-        @param record: may have fences, as they were kept once.
-        """
-        self.record = record
-        self.backend = backend
-        self.answers = False
-        self.up = False
-        self.problem = ""
-        self.space: Optional[FSStatistics] = None
-        self.fences: dict[bytes, int] = dict(record.fences)
-        self.probe: Optional[IDelayedCall] = None
-        self.heard = 0.0
-        self.gone = False
-
-    @property
-    def uuid(self) -> bytes:
-        """
-        16 bytes; empty until it has answered for the first time ever.
-        """
-        return self.record.uuid
-
-    @property
-    def config(self) -> DataServerConfig:
-        """
-        How it is reached.
-        """
-        config = self.record.config
-        assert config is not None
-        return config
-
-    @property
-    def state(self) -> DSState:
-        """
-        What is to be done with it.
-        """
-        return self.record.state
-
-    @property
-    def banned(self) -> bool:
-        """
-        It is not to be used, by order of the operator.
-        """
-        return self.record.state is DSState.DISABLED
-
-    def serves(self, export: Any) -> bool:
-        """
-        May new files of an L{pnfs.namespace.exports.Export} go there, as far as the
-        configuration and C{pnfs ds assign} say?
-        """
-        exports = self.record.exports
-        if exports:
-            return export.path in exports
-        return not export.dataServers or self.record.name in export.dataServers
-
-    def roomy(self, reserve: Optional[int]) -> bool:
-        """
-        Is there room for new files? If it has not been heard, there is.
-
-        @param reserve: bytes to be left for the files that are there; None: a
-            twentieth, or 1 GiB if that is less.
-        """
-        space = self.space
-        if space is None:
-            return True
-        if reserve is None:
-            reserve = min(RESERVE_BYTES, int(space.spaceTotal * RESERVE_SHARE))
-        return space.spaceAvailable > reserve
-
-    def describe(self) -> DataServer:
-        """
-        What a layout driver may know of it.
-        """
-        nfs3 = self.config.protocol == "nfs3"
-        return DataServer(
-            uuid=self.uuid,
-            name=self.config.name,
-            addresses=self.config.advertise,
-            version=(3, 0) if nfs3 else (4, 1),
-            tightlyCoupled=not nfs3,
-            available=self.up and self.state.takesNew,
-            spaceFree=None if self.space is None else self.space.spaceAvailable,
-        )
-
-
-class DataServers:
-    """
-    All data servers by name and by UUID.
-
-    @ivar members: those of the configuration in its order, then the others.
     @ivar reserve: as for L{Member.roomy}.
     @ivar onUp: called with a L{Member} when it has begun to answer.
     @ivar condemned: UUIDs of those that are lost (L{pnfs.mds.health}).
-    @ivar onState: each is called with a L{Member} whose state has changed, and the
-        state before; that is durable by then.
-    @ivar onMove: each is called with a L{Member} that clients reach elsewhere now.
-    @ivar onChange: each is called when data servers have come or gone, or are reached
-        elsewhere.
     """
 
     def __init__(
@@ -167,279 +59,17 @@ class DataServers:
         clock: IReactorTime,
     ) -> None:
         """
-        @param configs: of the configuration file.
-        @param connect: makes the backend of a data server.
-        @raise BadConfiguration: what is kept of them is damaged.
+        See L{Roster}.
         """
-        self.reserve: Optional[int] = None
-        self.connect = connect
-        self._full: set[bytes] = set()
+        super().__init__(configs, connect, stateFolder)
         self._clock = clock
-        self._inventory = Inventory(stateFolder)
-        self._fences = FenceLog(stateFolder)
-        self._others: list[Record] = []
-        self.members: list[Member] = []
-        for record in seeded(self._inventory.load(), configs):
-            if record.config is None or record.removed:
-                self._others.append(record)
-            else:
-                self.members.append(Member(record, connect(record.config)))
-        self._byUUID = {m.uuid: m for m in self.members if m.uuid}
-        self._loadFences()
-        self._started = False
-        self._stopped = False
+        self._full: set[bytes] = set()
+        self.reserve: Optional[int] = None
         self.onUp: Callable[[Member], None] = lambda member: None
         self.condemned: frozenset[bytes] = frozenset()
-        self.onState: list[Callable[[Member, DSState], None]] = []
-        self.onMove: list[Callable[[Member], None]] = []
-        self.onChange: list[Callable[[], None]] = []
-
-    def save(self) -> None:
-        """
-        Make the inventory durable.
-
-        @raise BackendError: that is not possible.
-        """
-        self._save([member.record for member in self.members], self._others)
-
-    def _save(self, records: Sequence[Record], others: Sequence[Record]) -> None:
-        self._inventory.save([attrs.evolve(r, fences={}) for r in records] + [*others])
-
-    def start(self) -> None:
-        """
-        Begin to look for them; never waits.
-        """
-        self._started = True
-        for member in self.members:
-            self._look(member)
-
-    async def stop(self) -> None:
-        """
-        Stop looking and disconnect.
-        """
-        self._stopped = True
-        for member in self.members:
-            self._forget(member)
-        # All at once: one that hangs costs its timeout.
-        outcomes = await gatherOutcomes(
-            [member.backend.stop() for member in self.members]
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                _log.info("a data server was left in disorder: {e}", e=outcome)
-
-    # -- the inventory while it runs -----------------------------------------------
-
-    def insert(self, record: Record, backend: Any) -> Member:
-        """
-        Have one more from now on.
-
-        @param backend: to reach it.
-        @raise BackendError: it cannot be made durable; nothing has changed.
-        """
-        others = [other for other in self._others if other.name != record.name]
-        self._save([m.record for m in self.members] + [record], others)
-        self._others = others
-        member = Member(record, backend)
-        self.members.append(member)
-        if member.uuid:
-            self._byUUID[member.uuid] = member
-        if self._started and not self._stopped:
-            self._look(member)
-        self._changed()
-        return member
-
-    async def discard(self, member: Member) -> None:
-        """
-        Have it no more.
-
-        @raise BackendError: that cannot be made durable; nothing has changed.
-        """
-        record = member.record
-        others = list(self._others)
-        if record.seed is not None:
-            others.append(Record(record.name, seed=record.seed, removed=True))
-        self._save([m.record for m in self.members if m is not member], others)
-        self._others = others
-        self.members.remove(member)
-        self._byUUID.pop(member.uuid, None)
-        self._full.discard(member.uuid)
-        self._forget(member)
-        self._changed()
-        await self._leave(member.backend)
-
-    def update(self, member: Member, record: Record) -> None:
-        """
-        Replace the record of a member; its name and identity stay.
-
-        @raise BackendError: that cannot be made durable; nothing has changed.
-        """
-        self._save(
-            [record if m is member else m.record for m in self.members], self._others
-        )
-        before, member.record = member.record, record
-        if before.state is not record.state:
-            if not record.state.used:
-                member.up = False
-            _log.info(
-                "data server {name} is {state} now, was {before}",
-                name=record.name,
-                state=record.state.value,
-                before=before.state.value,
-            )
-            for listener in list(self.onState):
-                listener(member, before.state)
-            if record.state.used and not before.state.used:
-                self.ask(member)
-        if before != attrs.evolve(record, state=before.state):
-            self._changed()
-
-    def setState(self, member: Member, state: DSState) -> None:
-        """
-        Say what is to be done with one from now on.
-
-        @raise BackendError: that cannot be made durable; nothing has changed.
-        """
-        if member.state is not state:
-            self.update(member, attrs.evolve(member.record, state=state))
-
-    async def reach(self, member: Member, record: Record, backend: Any) -> None:
-        """
-        Reach one otherwise from now on.
-
-        @param record: says how; backend: does.
-        @raise BackendError: that cannot be made durable; nothing has changed.
-        """
-        left = member.backend
-        before = member.config
-        self.update(member, record)
-        member.backend = backend
-        member.problem = ""
-        self._moved(member, before)
-        await self._leave(left)
-
-    def _moved(self, member: Member, before: DataServerConfig) -> None:
-        """
-        Tell, if clients have to go elsewhere.
-        """
-        if member.config.advertise != before.advertise:
-            _log.info("data server {name} has moved", name=member.record.name)
-            for listener in list(self.onMove):
-                listener(member)
-
-    async def seed(self, configs: Sequence[DataServerConfig]) -> None:
-        """
-        The configuration file has been read again.
-
-        @raise BackendError: what it says cannot be made durable; nothing has changed.
-        """
-        known = {member.record.name: member for member in self.members}
-        records = [m.record for m in self.members] + self._others
-        wanted = seeded(records, configs)
-        served = [record for record in wanted if record.served]
-        others = [record for record in wanted if not record.served]
-        if wanted == records:
-            return
-        self._save(served, others)
-        self._others = others
-        new = []
-        left = []
-        moved = []
-        members = []
-        for record in served:
-            config = record.config
-            assert config is not None
-            member = known.get(record.name)
-            if member is None:
-                member = Member(record, self.connect(config))
-                new.append(member)
-                if member.uuid:
-                    self._byUUID[member.uuid] = member
-            elif member.config != config:
-                moved.append((member, member.config))
-                if member.config.address != config.address:
-                    left.append(member.backend)
-                    member.backend = self.connect(config)
-                    member.up = member.answers = False
-                    member.problem = ""
-            member.record = record
-            members.append(member)
-        self.members = members
-        self._changed()
-        if self._started and not self._stopped:
-            for member in new:
-                self._look(member)
-        for member, before in moved:
-            self._moved(member, before)
-        for backend in left:
-            await self._leave(backend)
-
-    def _changed(self) -> None:
-        for listener in list(self.onChange):
-            listener()
-
-    def _forget(self, member: Member) -> None:
-        member.gone = True
-        member.up = member.answers = False
-        if member.probe is not None and member.probe.active():
-            member.probe.cancel()
-
-    async def _leave(self, backend: Any) -> None:
-        try:
-            await backend.stop()
-        except BackendError as error:
-            _log.info("a data server was left in disorder: {e}", e=error)
-
-    # -- who is there ----------------------------------------------------------------
-
-    def byName(self, name: str) -> Optional[Member]:
-        """
-        The one of that name, if there is one.
-        """
-        for member in self.members:
-            if member.record.name == name:
-                return member
-        return None
-
-    def byUUID(self, uuid: bytes) -> Member:
-        """
-        @raise Unreachable: no data server of that identity is configured.
-        """
-        member = self._byUUID.get(uuid)
-        if member is None:
-            raise Unreachable(f"no data server {uuid.hex()} is configured")
-        return member
-
-    def find(self, uuid: bytes) -> Optional[Member]:
-        """
-        A data server, if it is configured.
-        """
-        return self._byUUID.get(uuid)
-
-    def describe(self, uuids: Sequence[bytes]) -> list[DataServer]:
-        """
-        What layout drivers may know of some of them.
-        """
-        return [self.byUUID(uuid).describe() for uuid in uuids]
-
-    def serving(self, export: Any) -> list[DataServer]:
-        """
-        Those that new files of an export may go to, and that have ever answered.
-        """
-        return [
-            member.describe()
-            for member in self.members
-            if member.uuid and member.state.takesNew and member.serves(export)
-        ]
-
-    def unknown(self, export: Any) -> bool:
-        """
-        Has one of those that serve an export never answered yet?
-        """
-        return any(
-            not member.uuid and member.state.takesNew and member.serves(export)
-            for member in self.members
-        )
+        self._fences = FenceLog(stateFolder)
+        self._unclaimed: dict[bytes, dict[bytes, int]] = {}
+        self._loadFences()
 
     def up(self, uuid: bytes) -> bool:
         """
@@ -583,7 +213,10 @@ class DataServers:
 
     # -- probes ------------------------------------------------------------------
 
-    def _look(self, member: Member) -> None:
+    def look(self, member: Member) -> None:
+        """
+        See L{Roster.look}.
+        """
         member.heard = self._clock.seconds()
         self._probe(member)
 
@@ -664,6 +297,7 @@ class DataServers:
         )
         member.record = bound
         self._byUUID[uuid] = member
+        self.entered(member)
 
     # -- fences ------------------------------------------------------------------
 
@@ -671,15 +305,22 @@ class DataServers:
         """
         @raise BadConfiguration: what is kept of them is damaged.
         """
-        kept = self._fences.load()
+        self._unclaimed = self._fences.load()
         old = any(member.fences for member in self.members)
         for member in self.members:
-            for name, epoch in member.fences.items():
-                self._fences.add(member.uuid, name, epoch)
-            for name, epoch in kept.get(member.uuid, {}).items():
-                member.fences[name] = max(epoch, member.fences.get(name, 0))
+            self.entered(member)
         if old:
             self.save()
+
+    def entered(self, member: Member) -> None:
+        """
+        See L{Roster.entered}: it may have been here before, under whatever name.
+        """
+        for name, epoch in member.fences.items():
+            # As earlier versions kept them.
+            self._fences.add(member.uuid, name, epoch)
+        for name, epoch in self._unclaimed.pop(member.uuid, {}).items():
+            member.fences[name] = max(epoch, member.fences.get(name, 0))
 
     async def _fencePending(self, member: Member) -> None:
         """
@@ -700,7 +341,9 @@ class DataServers:
                 if member.fences.get(name) == epoch:
                     del member.fences[name]
             if done:
-                self._fences.replace({m.uuid: m.fences for m in self.members})
+                self._fences.replace(
+                    self._unclaimed | {m.uuid: m.fences for m in self.members}
+                )
 
     async def _fence(self, member: Member, name: bytes, epoch: int) -> None:
         try:

@@ -24,9 +24,10 @@ from twisted.python.failure import Failure
 
 from pnfs.backends.errors import BackendError, IOFailed, NoSuchObject
 from pnfs.callbacks.recall import DATA_SERVER_LOST
-from pnfs.mds.dataservers import DataServers, Member
+from pnfs.mds.dataservers import DataServers
 from pnfs.mds.degrade import Degrading
 from pnfs.mds.health import Health
+from pnfs.mds.member import Member
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state.files import FileState

@@ -24,7 +24,8 @@ from typing import Callable, Optional
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from pnfs.mds.dataservers import DataServers, Member
+from pnfs.mds.dataservers import DataServers
+from pnfs.mds.member import Member
 from pnfs.values import DSState
 
 TICK_SECONDS = 0.5

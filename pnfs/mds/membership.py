@@ -15,8 +15,9 @@ import attrs
 from pnfs.admin.control import Refused
 from pnfs.backends.errors import BackendError
 from pnfs.config import DataServerConfig
-from pnfs.mds.dataservers import DataServers, Member
+from pnfs.mds.dataservers import DataServers
 from pnfs.mds.inventory import Record, addressText
+from pnfs.mds.member import Member
 from pnfs.values import DSState
 
 Objection = Callable[[Member, DSState], Awaitable[str]]

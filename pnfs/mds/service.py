@@ -21,12 +21,13 @@ from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
 from pnfs.mds.datafiles import DataFiles
-from pnfs.mds.dataservers import DataServers, Member
+from pnfs.mds.dataservers import DataServers
 from pnfs.mds.exporting import Exporting
 from pnfs.mds.failover import Failover
 from pnfs.mds.fileindex import FileIndex
 from pnfs.mds.fileindex_walk import IndexWalk
 from pnfs.mds.health import Health
+from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
 from pnfs.mds.reload import Reloading
 from pnfs.mds.repairs import Repairs

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from pnfs.backends.errors import IOFailed, Unreachable
-from pnfs.mds.dataservers import Member
+from pnfs.mds.member import Member
 from pnfs.mds.health import Health
 from tests.mds.faulty import DataFilesCase, MirroredCase, pattern
 

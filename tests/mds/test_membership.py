@@ -11,6 +11,8 @@ import attrs
 from pnfs.admin.control import Refused
 from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.config import DataServerConfig
+from pnfs.mds.fences import FenceLog
+from pnfs.mds.inventory import Inventory, Record
 from pnfs.mds.membership import Membership
 from pnfs.values import DSState
 from tests.mds.faulty import DataFilesCase, Faulty
@@ -291,3 +293,32 @@ class MembershipTests(DataFilesCase):
         self.assertTrue(all(member.up for member in self.servers.members))
         self.now(self.servers.seed(configs))
         self.assertEqual(moved, ["ds1"])
+
+    def test_fencesKept(self) -> None:
+        """
+        One that was configured long ago and is named again is fenced before anything
+        else: also if the metadata server is killed before that could be done.
+        """
+        inventory = Inventory(self.folder)
+        fenced = Record("new", b"9" * 16, fences={b"00ff": 3})
+        inventory.save([*inventory.load(), fenced])
+        self.boot()
+        self.fresh.down = True
+        self.now(self.servers.seed([*self.configs(), self.config()]))
+        self.assertTrue(self.servers.byUUID(b"9" * 16).record.served)
+        self.boot()
+        self.assertEqual(self.servers.byUUID(b"9" * 16).fences, {b"00ff": 3})
+        self.fresh.down = False
+        self.probe()
+        self.assertIn("fence", self.fresh.calls)
+        self.boot()
+        self.assertEqual(self.servers.byUUID(b"9" * 16).fences, {})
+
+    def test_fencesClaimed(self) -> None:
+        """
+        So is one that comes back under another name.
+        """
+        FenceLog(self.folder).add(b"9" * 16, b"00ff", 3)
+        self.boot()
+        self.add(name="again")
+        self.assertIn("fence", self.fresh.calls)

@@ -11,8 +11,9 @@ from pnfs.admin.control import Command, Refused, Request
 from pnfs.backends.errors import BadConfiguration
 from pnfs.config import DataServerConfig, dataServerConfig
 from pnfs.configvalues import label
-from pnfs.mds.dataservers import DataServers, Member
+from pnfs.mds.dataservers import DataServers
 from pnfs.mds.inventory import addressText
+from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
 from pnfs.values import DSState
 
