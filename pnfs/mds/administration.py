@@ -5,7 +5,9 @@ A metadata server's control channel, and what its commands work on.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 from typing import Any, Optional
 
 from twisted.internet.error import CannotListenError
@@ -21,6 +23,31 @@ from pnfs.mds.membership import Membership
 from pnfs.nfs4.context import ServerContext
 
 SOCKET = "control.sock"
+
+
+def claim(socket: str) -> int:
+    """
+    Make this process the only one that may listen at a path, until it closes the
+    result or ends, however it ends; and remove the socket of one that was killed.
+
+    The kernel keeps the lock: a process id in a file would name somebody else after a
+    restart of the machine, and ourselves after that of a container.
+
+    @return: a file descriptor.
+    @raise BlockingIOError: another process listens there.
+    @raise OSError: there can be no socket.
+    """
+    fd = os.open(f"{socket}.flock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISSOCK(os.lstat(socket).st_mode):
+            os.unlink(socket)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 class Administration:
@@ -46,6 +73,7 @@ class Administration:
         self.socket = config.admin.socket or os.path.join(config.state, SOCKET)
         self._file = config.file
         self._port: Any = None
+        self._claimed = -1
         self.commands.add(DataServerCommands(membership).commands)
         clients = ClientCommands(server, servers)
         self.commands.add(clients.commands)
@@ -59,13 +87,19 @@ class Administration:
         """
         mask = os.umask(0o177)
         try:
+            self._claimed = claim(self.socket)
             self._port = reactor.listenUNIX(
-                self.socket, ControlFactory(self.commands), mode=0o600, wantPID=True
+                self.socket, ControlFactory(self.commands), mode=0o600
             )
+        except BlockingIOError:
+            raise BadConfiguration(
+                f"{self._file}: admin.socket: {self.socket}: another server listens"
+                " there; name another path or stop that one"
+            ) from None
         except CannotListenError as error:
             raise BadConfiguration(
                 f"{self._file}: admin.socket: {self.socket}: {error.socketError}; "
-                "name another path or stop what uses it"
+                "name another path"
             ) from None
         except OSError as error:
             raise BadConfiguration(
@@ -83,3 +117,6 @@ class Administration:
         self._port = None
         if port is not None:
             await port.stopListening()
+        if self._claimed >= 0:
+            os.close(self._claimed)
+            self._claimed = -1
