@@ -203,9 +203,11 @@ class Cluster:
         waitUntil(lambda: not self._accepts(server), 10, f"end of {server.name}")
         return crashed
 
-    def restart(self, crashed: Crashed) -> None:
+    def restart(self, crashed: Crashed) -> Server:
         """
         Start it again with the same command, and wait until it answers.
+
+        @return: it, with its new process id.
         """
         launch = Process.start if self._network is None else self._network.start
         process = launch(
@@ -222,6 +224,7 @@ class Cluster:
         )
         if process.child.poll() is not None:
             raise AssertionError(f"{crashed.server.name} ended\n{process.report()}")
+        return attrs.evolve(crashed.server, pid=process.pid)
 
     def _accepts(self, server: Server) -> bool:
         if self._network is None:
