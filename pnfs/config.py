@@ -121,7 +121,8 @@ class MDSConfig:
     @ivar reserve: bytes of a data server that new files leave free; None: see
         L{pnfs.mds.dataservers}.
     @ivar degrade: files go on without mirrors at lost data servers; failure: how long
-        a data server is silent until it is lost.
+        a data server is silent until it is lost; readError: until what it alone has
+        cannot be read.
     @ivar autoRepair: what a data server has missed is repaired when it returns.
     @ivar repairLimit: bytes copied for that in a second; 0: as many as possible.
     @ivar courtesy: how long a client that is silent keeps its state if nobody else
@@ -143,8 +144,9 @@ class MDSConfig:
     delegations: bool = True
     delegationWindow: float = 30.0
     reserve: Optional[int] = None
-    degrade: bool = False
+    degrade: bool = True
     failure: float = 5.0
+    readError: float = 60.0
     admin: AdminConfig = AdminConfig()
     autoRepair: bool = True
     repairLimit: int = 0
@@ -363,8 +365,9 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         file=file,
         delegations=table.take("delegations", boolean, True),
         delegationWindow=table.take("delegation_window", seconds, 30.0),
-        degrade=table.take("degrade", boolean, False),
+        degrade=table.take("degrade", boolean, True),
         failure=table.take("failure_seconds", seconds, 5.0),
+        readError=table.take("read_error_seconds", seconds, 60.0),
         admin=_admin(file, table.table("admin")),
     )
     table.finish()

@@ -49,6 +49,8 @@ class DataServers(Roster):
     @ivar reserve: as for L{Member.roomy}.
     @ivar onUp: called with a L{Member} when it has begun to answer.
     @ivar condemned: UUIDs of those that are lost (L{pnfs.mds.health}).
+    @ivar readErrorSeconds: how long these have been silent when readers of what they
+        alone have are told so.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class DataServers(Roster):
         self.reserve: Optional[int] = None
         self.onUp: Callable[[Member], None] = lambda member: None
         self.condemned: frozenset[bytes] = frozenset()
+        self.readErrorSeconds = 60.0
         self._fences = FenceLog(stateFolder)
         self._unclaimed: dict[bytes, dict[bytes, int]] = {}
         self._loadFences()
@@ -108,9 +111,14 @@ class DataServers(Roster):
         What to tell a reader whom none of some mirrors has answered: to come again,
         as C{problem} says, or that there is nothing to wait for.
         """
-        if self.condemned.issuperset(mirrors):
-            return IOFailed(f"every data server that has it is lost: {problem}")
-        return problem
+        if not self.condemned.issuperset(mirrors):
+            return problem
+        since = self._clock.seconds() - self.readErrorSeconds
+        for uuid in mirrors:
+            member = self._byUUID.get(uuid)
+            if member is not None and member.heard > since and not member.banned:
+                return problem
+        return IOFailed(f"every data server that has it is lost: {problem}")
 
     def usable(self, placement: Placement) -> Placement:
         """

@@ -243,6 +243,7 @@ class MetadataServerService(NFSService):
         self.repairs.limit = config.repairLimit
         self._health = health = Health(servers, clock, config.failure)
         health.enabled = data.degrading.enabled = config.degrade
+        servers.readErrorSeconds = config.readError
         health.onCondemned.append(lambda member: member.backend.giveUp())
         health.onReturned.append(lambda member: member.backend.beginAgain())
         self.failover = Failover(server, servers, health, data.degrading)
@@ -338,6 +339,7 @@ class MetadataServerService(NFSService):
             server.delegating.deadlineSeconds = new.recall
         self._servers.reserve = new.reserve
         self._health.failureSeconds = new.failure
+        self._servers.readErrorSeconds = new.readError
         self._health.enabled = self._data.degrading.enabled = new.degrade
         self.repairs.automatic = new.autoRepair
         self.repairs.limit = new.repairLimit

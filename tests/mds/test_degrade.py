@@ -87,7 +87,7 @@ class WritingTests(DegradeCase):
         self.assertEqual(self.marked, [(self.second.uuid, 2)])
         self.back(self.second)
         self.lose(self.first)
-        self.fails(self.data.read(self.export, self.inode, 0, 4), IOFailed)
+        self.fails(self.data.read(self.export, self.inode, 0, 4), Unreachable)
         self.assertEqual(self.held(self.second), self.bytes[:4])
         self.back(self.first)
         self.assertEqual(self.get(0, 4)[0], b"new!")

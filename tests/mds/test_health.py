@@ -208,9 +208,10 @@ class HealthTests(DataFilesCase):
 
     def test_stripes(self) -> None:
         """
-        Without mirrors what a lost data server alone has cannot be read: before it is
-        lost the reader is told to come again, then that it fails, and when it is back
-        everything is there. The other stripes can be read all the time.
+        Without mirrors what a lost data server alone has cannot be read: for a minute
+        the reader is told to come again, then that it fails, and when it is back
+        everything is there. The other stripes can be read all the time. What the
+        operator has taken out fails at once.
         """
         data = pattern(3 * 65536)
         self.put(0, data)
@@ -219,7 +220,7 @@ class HealthTests(DataFilesCase):
         self.pass_(2.5)
         for error in (Unreachable, IOFailed):
             self.fails(self.data.read(self.export, self.inode, 65536, 10), error)
-            self.pass_(5)
+            self.pass_(60)
         seeking = self.data.seek(self.export, self.inode, 65536, True)
         self.fails(seeking, IOFailed)
         self.assertEqual(self.get(0, 65536)[0], data[:65536])
@@ -228,6 +229,8 @@ class HealthTests(DataFilesCase):
         lost.down = False
         self.pass_(2.5)
         self.assertEqual(self.get(0, len(data))[0], data)
+        self.health.kill(self.servers.byUUID(lost.uuid))
+        self.fails(self.data.read(self.export, self.inode, 65536, 10), IOFailed)
 
 
 class MirroredHealthTests(MirroredCase):

@@ -422,8 +422,9 @@ class StartTests(SiteCase):
         self.startMetadataServer()
         self.clock.pump([1.0] * 60)
         mentions = [text for text in said if "ds1" in text]
-        self.assertEqual(len(mentions), 1, mentions)
-        self.assertIn("192.0.2.1:2051", mentions[0])
+        lost, silent = mentions
+        self.assertIn("is lost", lost)
+        self.assertIn("192.0.2.1:2051", silent)
         mount = Mounted(self, self.client())
         self.now(mount.client.connect())
         fh, stateid = mount.create(b"file")

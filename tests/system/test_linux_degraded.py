@@ -54,7 +54,7 @@ class DegradedTests(LinuxTestCase):
         site = Site(
             {"layout": "flexfiles", "mirrors": 2},
             [{}, {}, {}],
-            metadata={"degrade": True, "failure_seconds": FAILURE},
+            metadata={"failure_seconds": FAILURE},
         )
         cluster = self.site(site)
         guest = self.guest(cluster, _WRITER)
