@@ -194,6 +194,8 @@ def _showOne(member: Any) -> str:
         f"space      {size(member['free'])} free of {size(member['total'])}",
         f"from       {'the configuration file' if member['configured'] else 'pnfs ds add'}",
     ]
+    if "files" in member:
+        lines.append(f"files      {member['files']}, of which {member['stale']} stale")
     if member["problem"]:
         lines.append(f"problem    {member['problem']}")
     return "\n".join(lines)

@@ -32,8 +32,7 @@ class Membership:
     The data servers of a site, to be administered.
 
     @ivar objections: all of them are asked before a state changes by order.
-    @ivar filesLeft: tells whether data files are left on a data server; until others
-        know better, that one is asked.
+    @ivar index: the L{pnfs.mds.fileindex.FileIndex}, if there is one.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Membership:
         self.servers = servers
         self.exports = exports
         self.objections: list[Objection] = [self._objection]
-        self.filesLeft: Callable[[Member], Awaitable[bool]] = _asked
+        self.index: Any = None
 
     def member(self, name: str) -> Member:
         """
@@ -317,16 +316,39 @@ class Membership:
             raise Refused(f"{name} has been changed meanwhile; look at it again")
         await self.servers.discard(member)
 
+    async def filesLeft(self, member: Member) -> bool:
+        """
+        Has a data server files, as far as we know or it says? One that was wiped has
+        none, and yet files that name it.
 
-async def _asked(member: Member) -> bool:
-    """
-    Ask a data server whether it has data files.
-    """
-    if not member.uuid:
+        @raise BackendError: that is not known.
+        """
+        uuid = member.uuid
+        if not uuid:
+            return False
+        index = self.index
+        if index is not None:
+            if any(export.id not in index.whole for export in self.exports()):
+                raise BackendError("the index of files is still being made")
+            if await index.files(uuid, 0, 1):
+                return True
+        if member.answers:
+            return bool(await member.backend.list(b"", 1))
+        if index is None:
+            raise BackendError("it does not answer")
         return False
-    if not member.answers:
-        raise BackendError("it does not answer")
-    return bool(await member.backend.list(b"", 1))
+
+    async def counts(self, member: Member) -> tuple[int, int]:
+        """
+        How many files have data on a data server, and how many of them miss something
+        there.
+
+        @raise BackendError: that is not known.
+        """
+        if self.index is None:
+            raise BackendError("there is no index of files")
+        found: tuple[int, int] = (await self.index.counts()).get(member.uuid, (0, 0))
+        return found
 
 
 async def _leave(backend: Any) -> None:

@@ -281,6 +281,7 @@ class MetadataServerService(NFSService):
             servers.seed,
         )
         membership = Membership(servers, lambda: server.exports.byPath.values())
+        membership.index = self.index
         self.administration = Administration(config, server, servers, membership)
         compound = CompoundServer(server, mdsTables())
         return (

@@ -110,7 +110,8 @@ class DataServerTests(SynchronousTestCase):
         waitUntil(
             lambda: all(m["answers"] for m in self.ds("list")), 30, "all data servers"
         )
-        self.assertEqual(self.ds("show", "new")["address"], address)
+        told = self.ds("show", "new")
+        self.assertEqual((told["address"], told["files"]), (address, 1))
         self.assertIn("files are left", self.removed("new"))
         self.copy("b")
         self.assertLess(storedBytes(data), added + (1 << 20))

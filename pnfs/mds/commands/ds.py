@@ -53,11 +53,13 @@ class DataServerCommands:
 
     async def show(self, request: Request) -> Any:
         """
-        One.
+        One, and how many files it has.
         """
         member = self._named(request)
         request.finish()
-        return self._describe(member)
+        files, stale = await self._membership.counts(member)
+        told: dict[str, Any] = self._describe(member)
+        return told | {"files": files, "stale": stale}
 
     async def add(self, request: Request) -> Any:
         """

@@ -147,6 +147,7 @@ class DataServerCommandTests(SiteCommandCase):
         """
         Orders count at once and are told.
         """
+        self.clock.pump([0.5] * 10)
         for command, state in (
             ("ds.drain", "draining"),
             ("ds.enable", "active"),
@@ -156,7 +157,8 @@ class DataServerCommandTests(SiteCommandCase):
         ):
             told = self.command(command, name="ds0")
             self.assertEqual(told["state"], state)
-            self.assertEqual(self.command("ds.show", name="ds0"), told)
+            shown = self.command("ds.show", name="ds0")
+            self.assertEqual(shown, told | {"files": 0, "stale": 0})
         self.assertIn("already", self.refused("ds.kill", name="ds0"))
         told = self.command("ds.class", name="ds0", **{"class": "hdd"})
         self.assertEqual(told["class"], "hdd")
@@ -185,6 +187,28 @@ class DataServerCommandTests(SiteCommandCase):
         self.assertEqual(
             self.command("ds.show", name="ds0")["address"], "192.0.2.1:3000"
         )
+
+    def test_wiped(self) -> None:
+        """
+        A data server that has lost all it had, or does not answer, is not forgotten
+        while there are files that name it; when there are none, it is.
+        """
+        mounted = self.mount()
+        self.width(mounted, b"f")
+        self.clock.pump([0.5] * 10)
+        self.assertEqual(self.command("ds.show", name="ds0")["files"], 1)
+        self.assertIn("--force", self.refused("ds.kill", name="ds0"))
+        self.command("ds.kill", name="ds0", force=True)
+        for name in self.now(self.backends[0].list(b"", 10)):
+            self.now(self.backends[0].remove(name))
+        self.assertIn("files are left", self.refused("ds.remove", name="ds0"))
+        self.command("ds.add", name="third", address=self.at(2))
+        self.command("ds.drain", name="third")
+        self.killDataServer(2)
+        self.clock.pump([1.0] * 20)
+        self.assertFalse(self.command("ds.show", name="third")["answers"])
+        self.command("ds.remove", name="third")
+        self.assertEqual(len(self.command("ds.list")), 2)
 
     def movedHub(self) -> Any:
         """
