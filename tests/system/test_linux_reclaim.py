@@ -92,13 +92,14 @@ class ReclaimTests(LinuxTestCase):
         guest.tell("go")
         return guest
 
-    def between(self, again: bool) -> None:
+    def between(self, again: bool, *options: str) -> None:
         """
         Holder and rival, with the metadata server killed.
 
         @param again: once more in the grace period, when the holder has reclaimed.
+        @param options: further options of C{pnfs demo}.
         """
-        cluster = self.cluster("--lease", f"{_LEASE:g}")
+        cluster = self.cluster("--lease", f"{_LEASE:g}", *options)
         holder, rival, leaver = [
             self.guest(cluster, script, number)
             for number, script in enumerate((_HOLDER, _RIVAL, _LEAVER))
@@ -180,11 +181,13 @@ class ReclaimTests(LinuxTestCase):
         no lock at all in the grace period, and after it the lock of a third client that
         has not come back. No fsynced byte is lost.
         """
-        self.between(again=False)
+        self.between(False, "--layout", "files", "--data-servers", "2")
 
     def test_killedInGrace(self) -> None:
         """
-        The same when the metadata server is killed once more after the first client
-        has reclaimed, while it still waits for the third one.
+        The same with mirrored files when the metadata server is killed once more after
+        the first client has reclaimed, while it still waits for the third one.
         """
-        self.between(again=True)
+        self.between(
+            True, *("--layout", "flexfiles", "--mirrors", "2", "--data-servers", "2")
+        )
