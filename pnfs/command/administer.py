@@ -72,12 +72,14 @@ def control(
     values: Mapping[str, Any],
     show: Show,
     progress: Optional[Callable[[Any], str]] = None,
+    status: Callable[[Any], int] = lambda result: 0,
 ) -> int:
     """
     Have a command carried out, and print its result.
 
     @param name: of the program's command, for messages.
     @param progress: says how far it is; shown on a terminal only.
+    @param status: the exit status of a result.
     @return: the exit status.
     """
     told = False
@@ -106,7 +108,7 @@ def control(
         # Whoever reads our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
+    return status(result)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -28,6 +28,7 @@ COMMANDS = {
     "opens": "list the files that clients have open",
     "top": "show what a metadata server is doing",
     "why": "say why a client does or does not use pNFS",
+    "mirror": "show, repair and compare the copies of mirrored files",
     "file": "show where the bytes of a file are",
 }
 

@@ -18,7 +18,16 @@ is written meanwhile: what is copied over it is older.
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Iterable, Iterator, Optional, Sequence
+from typing import (
+    Any,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Optional,
+    Sequence,
+)
 
 import attrs
 from twisted.internet.defer import DeferredSemaphore
@@ -169,6 +178,58 @@ class FileRepair:
             return True
         finally:
             self._turns.give(key)
+
+    async def compare(
+        self,
+        export: Any,
+        inode: Inode,
+        suspected: Optional[Mapping[bytes, Sequence[Range]]] = None,
+    ) -> dict[bytes, list[Range]]:
+        """
+        Where mirrors that are not stale differ from the first of their column.
+
+        @param suspected: look there only, while nobody writes through the metadata
+            server.
+        @return: by data server, of those that do.
+        @raise BackendError: they cannot be compared.
+        """
+        key = (export.id, inode.handle)
+        if suspected is not None:
+            await self._turns.take(key)
+        try:
+            return await self._compare(export, inode, suspected)
+        finally:
+            if suspected is not None:
+                self._turns.give(key)
+
+    async def _compare(
+        self,
+        export: Any,
+        inode: Inode,
+        suspected: Optional[Mapping[bytes, Sequence[Range]]],
+    ) -> dict[bytes, list[Range]]:
+        placement = await export.backend.loadPlacement(inode)
+        differing: dict[bytes, list[Range]] = {}
+        if placement is None:
+            return differing
+        name = placement.name
+        for column, (first, *others) in enumerate(placement.live.columns):
+            for uuid in others:
+                if suspected is None:
+                    sizes = [(await self._ask(u, name)).size for u in (first, uuid)]
+                    wanted: Sequence[Range] = [(0, max(sizes))]
+                else:
+                    wanted = suspected.get(uuid, ())
+                ranges = [
+                    (at, part)
+                    for offset, length in wanted
+                    for number, at, part in pieces(placement, offset, length)
+                    if number == column
+                ]
+                found = await self._differing(name, first, uuid, ranges)
+                if found:
+                    differing.setdefault(uuid, []).extend(found)
+        return differing
 
     async def _complete(
         self,

@@ -3,8 +3,8 @@
 Repairing all mirrors that have become stale while their data servers were away.
 
 What is to be repaired stands in the files' placements, durably; here is only what makes
-it happen. A round goes through all files, some at a time, and repairs those that have a
-stale mirror on a data server that answers. There are rounds until one finds nothing.
+it happen. A round goes through the files that the index names, some at a time, and
+repairs those that have a stale mirror on a data server that answers. There are rounds until one finds nothing.
 After a restart of the metadata server every data server that answers has returned, and
 so what was left is done.
 
@@ -21,7 +21,7 @@ A file is repaired in four steps:
 
 from __future__ import annotations
 
-from typing import Any, AsyncIterator, Optional
+from typing import Any, AsyncIterator, Optional, Sequence
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -31,18 +31,18 @@ from twisted.python.failure import Failure
 from pnfs.backends.errors import BackendError, NoSuchObject
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.placed import alone, pinned, placedFiles
 from pnfs.mds.withdrawal import pause
 from pnfs.nfs4.context import ServerContext
-from pnfs.state.files import fileState
-from pnfs.values import FileType, Inode, Placement
+from pnfs.values import Inode, Placement
 
 REASON = "mirror repaired"
 
 FILES = 4
 """Files that are repaired at the same time."""
 
-PAGE = 256
-"""Names looked at before others have their turn."""
+PAGE = 1000
+"""Files that the index is asked for at a time."""
 
 GATHER_SECONDS = 1.0
 """After a data server has returned: others may do so as well."""
@@ -74,7 +74,10 @@ class Repairs:
     Repairs in the background.
 
     @ivar automatic: begin when a data server returns.
+    @ivar index: L{pnfs.mds.fileindex.FileIndex}: which files to look at; without, or
+        where it is not whole, that is all of them.
     @ivar limit: bytes to copy in a second; 0: as many as possible.
+    @ivar clock: that of the server.
     @ivar found: what has been done, by UUID of the data server.
     """
 
@@ -82,12 +85,13 @@ class Repairs:
         self, server: ServerContext, servers: DataServers, data: DataFiles
     ) -> None:
         self.automatic = True
+        self.index: Any = None
         self.limit = 0
         self.found: dict[bytes, Repaired] = {}
         self._server = server
         self._servers = servers
         self._data = data
-        self._clock = server.clock
+        self.clock = server.clock
         self._wanted: set[bytes] = set()
         self._again = False
         self._busy: set[tuple[int, bytes]] = set()
@@ -135,6 +139,39 @@ class Repairs:
         self._round = None
         self._wanted.clear()
 
+    async def count(self) -> dict[bytes, int]:
+        """
+        How many files have a stale mirror on each data server.
+        """
+        counts: dict[bytes, int] = {}
+        exports = list(self._server.exports.byPath.values())
+        index = self.index
+        if index is not None and index.whole.issuperset(e.id for e in exports):
+            found = await index.counts()
+            return {uuid: stale for uuid, (_, stale) in found.items()}
+        for export in exports:
+            async for inode, _ in placedFiles(export, self.clock):
+                placement = await export.backend.loadPlacement(inode)
+                for uuid in () if placement is None else placement.stale:
+                    counts[uuid] = counts.get(uuid, 0) + 1
+        return counts
+
+    async def refill(self, uuid: bytes) -> None:
+        """
+        Take all mirrors on a data server that can be done without for stale, and repair
+        them: it has lost some of what it had.
+        """
+        async for export, handle in self._files([uuid], False):
+            try:
+                inode = await export.backend.byHandle(handle)
+                placement = await export.backend.loadPlacement(inode)
+                if placement is not None and uuid in placement.live.dataServers:
+                    await self._data.degrading.markStale(export, inode, uuid)
+            except NoSuchObject:
+                # Removed meanwhile.
+                continue
+        self.begin(uuid)
+
     def stop(self) -> None:
         """
         End at once. What is not repaired is stale still.
@@ -145,7 +182,7 @@ class Repairs:
     # -- rounds --------------------------------------------------------------------
 
     async def _run(self) -> None:
-        await pause(self._clock, GATHER_SECONDS)
+        await pause(self.clock, GATHER_SECONDS)
         while self._again:
             self._again = False
             for uuid in self._wanted:
@@ -154,7 +191,7 @@ class Repairs:
             await self._goThrough()
             self._wanted = {u for u in self._wanted if self._servers.up(u)}
             if any(self.found[uuid].failed for uuid in self._wanted):
-                await pause(self._clock, RETRY_SECONDS)
+                await pause(self.clock, RETRY_SECONDS)
                 self._again = True
             elif sum(done.files for done in self.found.values()) > before:
                 # Others may have become stale behind us.
@@ -176,13 +213,14 @@ class Repairs:
         """
         places = DeferredSemaphore(FILES)
         try:
-            for export in list(self._server.exports.byPath.values()):
-                async for handle in self._files(export):
-                    await places.acquire()
-                    running = Deferred.fromCoroutine(self._repairAll(export, handle))
-                    self._running.add(running)
-                    running.addErrback(_failed)
-                    running.addBoth(self._over, running, places)
+            async for export, handle in self._files(list(self._wanted), True):
+                if not await self._needed(export, handle):
+                    continue
+                await places.acquire()
+                running = Deferred.fromCoroutine(self._repairAll(export, handle))
+                self._running.add(running)
+                running.addErrback(_failed)
+                running.addBoth(self._over, running, places)
             for _ in range(FILES):
                 await places.acquire()
         except CancelledError:
@@ -196,33 +234,34 @@ class Repairs:
         self._running.discard(running)
         places.release()
 
-    async def _files(self, export: Any) -> AsyncIterator[bytes]:
+    async def _files(
+        self, uuids: Sequence[bytes], stale: bool
+    ) -> AsyncIterator[tuple[Any, bytes]]:
         """
-        Handles of the files of an export that have a stale mirror to be repaired.
+        Files with their exports, among them all that may have data files on some data
+        servers, or may miss something there.
         """
-        backend = export.backend
-        left = [backend.root.handle]
-        while left:
-            try:
-                folder = await backend.byHandle(left.pop())
-            except NoSuchObject:
-                continue
-            cookie, last = 0, False
-            while not last:
-                try:
-                    entries, last = await backend.readdir(folder, cookie, PAGE)
-                except NoSuchObject:
-                    break
-                for entry in entries:
-                    cookie = entry.cookie
-                    inode = entry.inode
-                    if inode is None:
-                        continue
-                    if inode.ftype == FileType.DIR:
-                        left.append(inode.handle)
-                    elif inode.hasPlacement and await self._todo(export, inode):
-                        yield inode.handle
-                await pause(self._clock, 0)
+        exports = self._server.exports
+        index = self.index
+        indexed = set() if index is None else set(index.whole)
+        for export in list(exports.byPath.values()):
+            if export.id not in indexed:
+                async for inode, _ in placedFiles(export, self.clock):
+                    yield export, inode.handle
+        for uuid in uuids if indexed else ():
+            after = 0
+            while found := await index.files(uuid, after, PAGE, stale):
+                for each in found:
+                    after = each.position
+                    export = exports.byId.get(each.export)
+                    if export is not None and each.export in indexed:
+                        yield export, each.handle
+
+    async def _needed(self, export: Any, handle: bytes) -> bool:
+        try:
+            return bool(await self._todo(export, await export.backend.byHandle(handle)))
+        except NoSuchObject:
+            return False
 
     async def _todo(self, export: Any, inode: Inode) -> list[bytes]:
         """
@@ -288,21 +327,10 @@ class Repairs:
         """
         server = self._server
         repair = self._data.repair
-        # The state keeps the object in memory, and a file that is removed until then.
-        file = fileState(server.filehandles.encode(export, inode), inode, export)
-        file.copies += 1
-        try:
-            seen = await repair.ahead(export, inode, uuid, told)
-            recall = server.recaller.keep(file, REASON)
-            try:
-                await server.recaller.recallLayouts(file, REASON)
-                await self._data.fence(export, inode)
-                return await repair.finish(export, inode, uuid, seen, told)
-            finally:
-                recall.free()
-        finally:
-            file.copies -= 1
-            server.recaller.settle(file)
+        with pinned(server, export, inode) as file:
+            ready = await repair.ahead(export, inode, uuid, told)
+            async with alone(server, file, REASON):
+                return await repair.finish(export, inode, uuid, ready, told)
 
     async def _rest(self, count: int) -> None:
         """
@@ -310,10 +338,10 @@ class Repairs:
         """
         if not self.limit:
             return
-        now = self._clock.seconds()
+        now = self.clock.seconds()
         self._free = max(self._free, now) + count / self.limit
         if self._free > now:
-            await pause(self._clock, self._free - now)
+            await pause(self.clock, self._free - now)
 
 
 def _failed(failure: Failure) -> None:

@@ -20,6 +20,7 @@ from pnfs.callbacks.recall import DATA_SERVER_MOVED, LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
+from pnfs.mds.commands.mirror import MirrorCommands
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.exporting import Exporting
@@ -32,6 +33,7 @@ from pnfs.mds.membership import Membership
 from pnfs.mds.reload import Reloading
 from pnfs.mds.repairs import Repairs
 from pnfs.mds.room import noteFull
+from pnfs.mds.verification import Verification
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
@@ -241,6 +243,7 @@ class MetadataServerService(NFSService):
         self.repairs = Repairs(server, servers, data)
         self.repairs.automatic = config.autoRepair
         self.repairs.limit = config.repairLimit
+        self.repairs.index = self.index
         self._health = health = Health(servers, clock, config.failure)
         health.enabled = data.degrading.enabled = config.degrade
         servers.readErrorSeconds = config.readError
@@ -283,6 +286,10 @@ class MetadataServerService(NFSService):
         membership = Membership(servers, lambda: server.exports.byPath.values())
         membership.index = self.index
         self.administration = Administration(config, server, servers, membership)
+        verification = Verification(server, servers, data)
+        self.administration.commands.add(
+            MirrorCommands(membership, self.repairs, verification).commands
+        )
         compound = CompoundServer(server, mdsTables())
         return (
             [Program(NFS4_PROGRAM, {4: compound.procedures()})],

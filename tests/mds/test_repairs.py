@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
+import pnfs.mds.repairs
 from pnfs.backends.errors import NoSpace
 from pnfs.config import MDSConfig
 from pnfs.nfs4 import requests
@@ -100,6 +101,14 @@ class RepairsCase(SiteCase):
             if ds.uuid in placement.dataServers
         ]
 
+    def giveBack(self, fh: bytes, layout: bytes) -> None:
+        """
+        LAYOUTRETURN.
+        """
+        self.mounted.run(
+            requests.putfh(fh), requests.layoutreturn(FLEX, layout, bytes(8))
+        )
+
     def number(self, uuid: bytes) -> int:
         """
         Of a data server.
@@ -181,14 +190,6 @@ class RepairsTests(RepairsCase):
         results = self.now(self.mounted.client.compound(ops, 2))
         return results.status  # type: ignore[no-any-return]
 
-    def giveBack(self, layout: bytes) -> None:
-        """
-        LAYOUTRETURN.
-        """
-        self.mounted.run(
-            requests.putfh(self.fh), requests.layoutreturn(FLEX, layout, bytes(8))
-        )
-
     def test_layouts(self) -> None:
         """
         A layout that is out is recalled, no other is given until the mirror is
@@ -200,7 +201,7 @@ class RepairsTests(RepairsCase):
         self.returns()
         self.assertEqual(self.placement(b"f").stale, (self.uuid,))
         self.assertEqual(self.ask(), nfsstat4.NFS4ERR_RECALLCONFLICT)
-        self.giveBack(layout)
+        self.giveBack(self.fh, layout)
         self.rest()
         self.assertRepaired()
         after = self.placement(b"f")
@@ -237,7 +238,7 @@ class RepairsTests(RepairsCase):
         self.assertEqual(
             self.mounted.read(self.fh, self.stateid, 0, 200_000), self.data
         )
-        self.giveBack(layout)
+        self.giveBack(self.fh, layout)
         self.rest()
         self.assertRepaired()
 
@@ -250,7 +251,7 @@ class RepairsTests(RepairsCase):
         name = self.placement(b"f").name
         backend = self.export.backend
         inode = self.inode(b"f")
-        self.giveBack(layout)
+        self.giveBack(self.fh, layout)
         held: Deferred[None] = Deferred()
         finish = self.mds.context.data.repair.finish
 
@@ -336,6 +337,25 @@ class RepairsTests(RepairsCase):
         done = self.mds.repairs.found[self.uuid]
         self.assertEqual(done.files, len(stale))
         self.assertEqual(done.bytes, 4 * len(stale))
+
+    def test_manyIndexed(self) -> None:
+        """
+        With an index nobody walks through the tree.
+        """
+        self.assertIn(self.export.id, self.mds.index.whole)
+        self.patch(pnfs.mds.repairs, "placedFiles", None)
+        self.test_many()
+        self.assertEqual(self.now(self.mds.repairs.count()).get(self.uuid, 0), 0)
+
+    def test_manyWalked(self) -> None:
+        """
+        Without one somebody does.
+        """
+        self.mds.repairs.index = None
+        self.test_many()
+        counting = Deferred.fromCoroutine(self.mds.repairs.count())
+        self.rest(1)
+        self.assertEqual(self.successResultOf(counting), {})
 
     def test_again(self) -> None:
         """

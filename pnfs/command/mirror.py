@@ -1,0 +1,136 @@
+# -*- test-case-name: tests.command.test_mirror -*-
+"""
+C{pnfs mirror}: the copies of mirrored files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from pnfs.command.administer import addControlOptions, control, size, table
+from pnfs.configvalues import parseSize
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """
+    Add the command's options.
+    """
+    parser.description = "Show, repair and compare the copies of mirrored files."
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    status = actions.add_parser(
+        "status",
+        help="show what is to be repaired",
+        description="Show by data server how many files have a stale copy there, and "
+        "what has been repaired since it has returned.",
+    )
+    addControlOptions(status, "pnfs mirror status")
+    repair = actions.add_parser(
+        "repair",
+        help="repair stale copies",
+        description="Copy what stale copies have missed, and wait until that is done. "
+        "The metadata server does it: after Ctrl-C it goes on, 'pnfs mirror stop' ends "
+        "it. What is not repaired then stays stale, and is repaired later.",
+    )
+    repair.add_argument(
+        "name", nargs="?", default="", metavar="NAME", help="only on this data server"
+    )
+    repair.add_argument(
+        "--full",
+        action="store_true",
+        help="it has lost files: take everything there for stale that has another copy",
+    )
+    repair.add_argument(
+        "--limit",
+        metavar="SIZE",
+        help="copy so much in a second, such as 200MiB; 0: as much as possible (stays so "
+        "until the metadata server is restarted)",
+    )
+    addControlOptions(repair, "pnfs mirror repair ds1 --limit 200MiB")
+    stop = actions.add_parser(
+        "stop",
+        help="end the repair that is under way",
+        description="Repair nothing more until the next data server returns, or "
+        "'pnfs mirror repair'.",
+    )
+    addControlOptions(stop, "pnfs mirror stop")
+    verify = actions.add_parser(
+        "verify",
+        help="compare all copies",
+        description="Have data servers compare checksums of all copies, and list the "
+        "files where they differ; the exit status is 1 then. Nothing is changed. "
+        "Ctrl-C ends it.",
+    )
+    addControlOptions(verify, "pnfs mirror verify")
+
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Do it. @return: the exit status.
+    """
+    values: dict[str, Any] = {}
+    if args.action == "verify":
+        return control(
+            "mirror verify",
+            args,
+            "mirror.verify",
+            values,
+            _verified,
+            status=lambda found: int(found["wrong"] > 0),
+        )
+    if args.action == "repair":
+        values = {"name": args.name, "full": args.full}
+        if args.limit is not None:
+            try:
+                values["limit"] = parseSize(args.limit.removesuffix("/s"))
+            except ValueError as error:
+                print(f"pnfs mirror repair: --limit: {error}", file=sys.stderr)
+                return 2
+    return control(
+        f"mirror {args.action}",
+        args,
+        f"mirror.{args.action}",
+        values,
+        _status,
+        _progress,
+    )
+
+
+def _status(found: Any) -> str:
+    rows = [["NAME", "STALE", "REPAIRED", "COPIED", "FAILED"]]
+    problems = []
+    for server in found["servers"]:
+        rows.append(
+            [
+                server["name"] + ("" if server["answers"] else " (silent)"),
+                str(server["stale"]),
+                str(server["files"]),
+                size(server["bytes"]),
+                str(server["failed"]),
+            ]
+        )
+        if server["failed"]:
+            problems.append(f"{server['name']}: {server['problem']}")
+    how = "automatic" if found["automatic"] else "only by command"
+    if found["limit"]:
+        how += f", at most {size(found['limit'])} in a second"
+    running = "under way" if found["running"] else "none under way"
+    return "\n".join([table(rows), *problems, f"repair: {how}; {running}"])
+
+
+def _progress(found: Any) -> str:
+    files = sum(server["files"] for server in found["servers"])
+    copied = sum(server["bytes"] for server in found["servers"])
+    return f"{files} files repaired, {size(copied)} copied"
+
+
+def _verified(found: Any) -> str:
+    lines = list(found["problems"])
+    if found["wrong"] > len(lines):
+        lines.append(f"and {found['wrong'] - len(lines)} more")
+    lines.append(
+        f"{found['files']} files compared, {found['stale']} of them with a stale copy "
+        f"that was left out; {found['wrong']} wrong"
+    )
+    return "\n".join(lines)

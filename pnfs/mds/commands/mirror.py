@@ -1,0 +1,110 @@
+# -*- test-case-name: tests.mds.commands.test_mirror -*-
+"""
+Commands on the mirrors of files.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+import attrs
+
+from pnfs.admin.control import Command, Refused, Request
+from pnfs.mds.membership import Membership
+from pnfs.mds.repairs import Repaired, Repairs
+from pnfs.mds.verification import Verification
+from pnfs.mds.withdrawal import pause
+
+TELL_SECONDS = 0.5
+"""How often progress is told."""
+
+
+class MirrorCommands:
+    """
+    C{mirror.*}.
+    """
+
+    def __init__(
+        self, membership: Membership, repairs: Repairs, verification: Verification
+    ) -> None:
+        self._membership = membership
+        self._repairs = repairs
+        self._verification = verification
+        self.commands: Mapping[str, Command] = {
+            "mirror.status": self.status,
+            "mirror.repair": self.repair,
+            "mirror.stop": self.stop,
+            "mirror.verify": self.verify,
+        }
+
+    async def status(self, request: Request) -> Any:
+        """
+        What is being repaired, and what is left.
+        """
+        request.finish()
+        return await self._describe(True)
+
+    async def _describe(self, counted: bool) -> Any:
+        repairs = self._repairs
+        stale = await repairs.count() if counted else {}
+        servers = []
+        for member in self._membership.servers.members:
+            done = repairs.found.get(member.uuid, Repaired())
+            servers.append(
+                {
+                    "name": member.config.name,
+                    "answers": member.up,
+                    "stale": stale.get(member.uuid, 0),
+                    **attrs.asdict(done),
+                }
+            )
+        return {
+            "running": repairs.running,
+            "automatic": repairs.automatic,
+            "limit": repairs.limit,
+            "servers": servers,
+        }
+
+    async def repair(self, request: Request) -> Any:
+        """
+        Repair what is stale on one data server, or on all that answer, and tell how
+        far that is while somebody listens. It goes on without.
+        """
+        name = request.text("name", "")
+        full = request.flag("full")
+        limit = request.number("limit", self._repairs.limit)
+        request.finish()
+        servers = self._membership.servers
+        members = [self._membership.member(name)] if name else list(servers.members)
+        if full and not name:
+            raise Refused("name the data server that has lost what it had")
+        if name and not members[0].up:
+            raise Refused(
+                f"{name} does not answer; start it, or 'pnfs ds enable {name}'"
+            )
+        self._repairs.limit = limit
+        for member in members:
+            if full:
+                await self._repairs.refill(member.uuid)
+            elif member.up:
+                self._repairs.begin(member.uuid)
+        while self._repairs.running and request.connected:
+            request.progress(await self._describe(False))
+            await pause(self._repairs.clock, TELL_SECONDS)
+        return await self._describe(True)
+
+    async def stop(self, request: Request) -> Any:
+        """
+        Repair nothing any more, until the next data server returns.
+        """
+        request.finish()
+        self._repairs.stop()
+        return await self._describe(False)
+
+    async def verify(self, request: Request) -> Any:
+        """
+        Compare all mirrors, as long as somebody listens.
+        """
+        request.finish()
+        found = await self._verification.run(lambda: request.connected)
+        return attrs.asdict(found)
