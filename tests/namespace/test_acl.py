@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 import attrs
-from hypothesis import HealthCheck, given, settings, strategies
+from hypothesis import given, strategies
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.namespace import acl as lists
@@ -22,9 +22,6 @@ from pnfs.namespace.acl import (
 )
 from pnfs.namespace.modes import ofMode
 from pnfs.values import ACE, ACL, Credential, FileType, Inode, Who
-
-CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""For machines that are busy with something else."""
 
 OWNER, GROUP, EVERYONE = Who.OWNER, Who.GROUP, Who.EVERYONE
 R, W, A, X = 1, 2, 4, 0x20
@@ -134,7 +131,6 @@ class EvaluateTests(SynchronousTestCase):
     What a list grants to whom.
     """
 
-    @CALM
     @given(acls, users)
     def test_model(self, given_: ACL, credential: Credential) -> None:
         """

@@ -13,7 +13,6 @@ from pnfs.namespace.modes import created, isTrivial, modeOf, ofMode, withMode
 from pnfs.values import ACL, Credential, FileType
 from tests.namespace.test_acl import (
     A,
-    CALM,
     EVERYONE,
     GROUP,
     MEMBER,
@@ -41,7 +40,6 @@ class ModeTests(SynchronousTestCase):
     A mode and the list that goes with it (RFC 8881, sections 6.3.2 and 6.4.1).
     """
 
-    @CALM
     @given(_modes, users, strategies.booleans())
     def test_shown(self, mode: int, credential: Credential, isDir: bool) -> None:
         """
@@ -83,7 +81,6 @@ class ModeTests(SynchronousTestCase):
         )
         self.assertEqual(modeOf(acl(allow(EVERYONE, R, 0x0B))), 0)
 
-    @CALM
     @given(acls, _modes)
     def test_chmod(self, before: ACL, mode: int) -> None:
         """
@@ -97,7 +94,6 @@ class ModeTests(SynchronousTestCase):
             [ace for ace in after.aces if ace.flag & 8 and ace in before.aces],
         )
 
-    @CALM
     @given(acls, _modes, users)
     def test_chmodGivesNothing(
         self, before: ACL, mode: int, credential: Credential
@@ -209,7 +205,6 @@ class CreatedTests(SynchronousTestCase):
         below = created(inherit(made, False), 0o666, 0o022)
         self.assertEqual(permissions(inode(below), OTHER), 6)
 
-    @CALM
     @given(acls, _modes, _modes, users)
     def test_noMore(
         self, inherited: ACL, mode: int, umask: int, credential: Credential

@@ -73,7 +73,7 @@ class RecordTests(SynchronousTestCase):
         However the network cuts the stream, the records are the same.
         """
 
-        @settings(max_examples=60, deadline=None, derandomize=True)
+        @settings(max_examples=60, derandomize=True)
         @given(
             st.lists(
                 st.lists(st.integers(0, 50000), min_size=1, max_size=4),

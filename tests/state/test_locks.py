@@ -54,7 +54,7 @@ class RangeTests(SynchronousTestCase):
             replaced([(0, 10, True)], 10, 20, False), [(0, 10, True), (10, 20, False)]
         )
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.lists(
             st.tuples(

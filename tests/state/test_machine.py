@@ -687,7 +687,6 @@ class StateTests(unittest.TestCase):
             settings=settings(
                 max_examples=200,
                 stateful_step_count=50,
-                deadline=None,
                 derandomize=True,
                 suppress_health_check=list(HealthCheck),
             ),

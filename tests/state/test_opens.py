@@ -142,7 +142,7 @@ class OpenTests(SynchronousTestCase):
         self.open(self.bob, WRITE, 0)
         self.assertEqual(self.table.count, 1)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.lists(
             st.tuples(

@@ -124,7 +124,7 @@ class CodecTests(SynchronousTestCase):
         choice = codecFor(Annotated[tuple[int, Any], Union({0: None})])
         self.assertRaises(XDRError, choice.decode, b"\0\0\0\1", 0)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(samples)
     def test_roundTrip(self, sample: Sample) -> None:
         """

@@ -76,7 +76,7 @@ class ListingTests(SynchronousTestCase):
         self.assertEqual([e.cookie for e in after], [e.cookie for e in before])
         self.assertIs({e.name: e.inode for e in after}[b"a"], NODE)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         strategies.lists(
             strategies.tuples(

@@ -16,7 +16,7 @@ from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import decodeBitmap, encodeBitmap
 from pnfs.state.files import fileState
 from pnfs.values import ACE, ACL, FileType, SetAttributes, Who
-from tests.namespace.test_acl import CALM, acl, acls, allow, deny, inode
+from tests.namespace.test_acl import acl, acls, allow, deny, inode
 from tests.nfs4.ops.namespace import (
     ALICE,
     BOB,
@@ -197,7 +197,6 @@ class WireTests(ListCase):
         )
         self.assertEqual(self.shown(DACL)[:4], u32(4))
 
-    @CALM
     @given(acls)
     def test_codec(self, given_: ACL) -> None:
         """
