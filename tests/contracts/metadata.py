@@ -770,12 +770,19 @@ class MetadataContract(MetadataFixture):
 
     def test_changeGrows(self) -> None:
         """
-        However fast changes come, each moves the change attribute.
+        However fast changes come, each moves the change attribute (change must advance
+        on every modification: pynfs SATT15).
         """
         seen = [self.root.change]
         for n in range(50):
             self.create(b"n%d" % n)
             seen.append(self.root.change)
+        self.assertEqual(seen, sorted(set(seen)))
+        file = self.create(b"file")
+        seen = [file.change]
+        for n in range(50):
+            self.get(self.backend.setattr(file, SetAttributes(size=n % 2)))
+            seen.append(file.change)
         self.assertEqual(seen, sorted(set(seen)))
 
     # -- data files

@@ -376,6 +376,19 @@ class SizeTests(DataFilesCase):
         self.assertGreater(self.inode.change, change)
         self.assertEqual(self.inode.mtime, self.wallTime())
 
+    def test_everyWrite(self) -> None:
+        """
+        Each write moves the change attribute, though it writes what is there and the
+        next comes in a microsecond (change must advance on every modification: pynfs
+        WRT18).
+        """
+        seen = [self.inode.change]
+        for _ in range(5):
+            self.clock.advance(1e-6)
+            self.put(0, b"text")
+            seen.append(self.inode.change)
+        self.assertEqual(seen, sorted(set(seen)))
+
     def test_refreshQuiet(self) -> None:
         """
         When nobody wrote, asking changes nothing: caches stay valid.

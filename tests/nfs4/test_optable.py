@@ -58,6 +58,26 @@ class TableTests(SynchronousTestCase):
             self.assertEqual(set(tables), {1, 2})
             self.assertLess(set(tables[1]), set(tables[2]))
 
+    def test_notClaimed(self) -> None:
+        """
+        What is not there is not in the tables, so the answer is NOTSUPP: WRITE_SAME
+        (the op table must not claim them: chimera #409), COPY_NOTIFY (optional:
+        chimera #416), and operations of NFSv4.0.
+        """
+        for tables in (mdsTables(), dsTables()):
+            for name in (
+                "WRITE_SAME",
+                "COPY_NOTIFY",
+                "OPENATTR",
+                "OPEN_CONFIRM",
+                "RENEW",
+                "SETCLIENTID",
+                "SETCLIENTID_CONFIRM",
+                "RELEASE_LOCKOWNER",
+            ):
+                for table in tables.values():
+                    self.assertNotIn(nfs_opnum4["OP_" + name].value, table)
+
     def test_errors(self) -> None:
         """
         Statuses are those of the protocol; what needs no session is what makes one.

@@ -95,14 +95,14 @@ class SparseChecks(_Base):
 
     def test_specialStateids(self) -> None:
         """
-        The special stateids are accepted (#406, #948).
+        The special stateids are accepted (chimera #406, #948).
         """
         self.run_(self.request(ANONYMOUS))
         self.run_(self.request(BYPASS))
 
     def test_openMode(self) -> None:
         """
-        A file that is not open for it is left alone (#947).
+        A file that is not open for it is left alone (chimera #947).
         """
         wrong, right = (READ, WRITE) if self.writes else (WRITE, READ)
         self.refused("OPENMODE", self.request(self.open(wrong)))
@@ -117,12 +117,14 @@ class SparseChecks(_Base):
     def test_shareDenied(self) -> None:
         """
         Who opened the file against it is respected, also by special stateids
-        (c:45601ca1, c:2a422e3b).
+        (chimera c:45601ca1, c:2a422e3b).
         """
         with self.fixture.another(b"other"):
             self.open(READ, deny=WRITE if self.writes else READ)
         self.fixture.minor = 2
         self.refused("LOCKED", self.request(ANONYMOUS))
+        if self.writes:
+            self.refused("LOCKED", self.request(BYPASS))
 
     def test_permission(self) -> None:
         """
@@ -133,7 +135,7 @@ class SparseChecks(_Base):
 
     def test_wrongType(self) -> None:
         """
-        It is for regular files only (#1095).
+        It is for regular files only (chimera #1095).
         """
         for ftype in (FileType.DIR, FileType.LNK, FileType.FIFO):
             other = self.fixture.make(b"other%d" % ftype, 0o755, ftype)

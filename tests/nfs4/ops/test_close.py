@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pnfs.backends.errors import NoSuchObject, Unreachable
 from pnfs.nfs4.ops.close import close
 from pnfs.nfs4.ops.open_downgrade import open_downgrade
-from pnfs.nfs4.requests import putfh
+from pnfs.nfs4.requests import commit, putfh, read, writeHead
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import CURRENT_STATEID, INVALID_STATEID
 from pnfs.values import Inode, Placement
@@ -90,8 +90,8 @@ class CloseTests(SynchronousTestCase):
 
     def test_wrongStateid(self) -> None:
         """
-        A stateid of another file, of another client, of an earlier seqid, or of
-        no open at all closes nothing.
+        A stateid of another file, of another client, of an earlier seqid, or of no open
+        at all closes nothing (CLOSE checks handle and seqid: chimera #519).
         """
         stateid = self.open()
         self.open(BOTH)
@@ -108,10 +108,25 @@ class CloseTests(SynchronousTestCase):
 
     def test_noFilehandle(self) -> None:
         """
-        Without a current filehandle there is nothing to close.
+        Without a current filehandle there is nothing to open, lock, read, write or
+        close (no current handle is NOFILEHANDLE centrally: chimera #190).
         """
-        reply = self.fixture.run(closeArgs(bytes(16)))
-        self.assertEqual(reply.take(4)[0], nfsstat4.NFS4ERR_NOFILEHANDLE)
+        special = bytes(16)
+        for wire in (
+            openArgs(b"file"),
+            openArgs(claim=CLAIM_FH),
+            struct.pack(">I16sIII", 21, special, 0, READ, 0),
+            closeArgs(special),
+            lockNew(special, 1, 0, 1),
+            struct.pack(">IIQQQI", 13, 1, 0, 1, 0, 0),
+            struct.pack(">III16sQQ", 14, 1, 0, special, 0, 1),
+            read(special, 0, 1),
+            writeHead(special, 0, 0, 4) + b"text",
+            commit(0, 0),
+        ):
+            (number,) = struct.unpack_from(">I", wire)
+            status, _ = self.fixture.run(wire).take(number)
+            self.assertEqual(status, nfsstat4.NFS4ERR_NOFILEHANDLE, number)
 
     def test_locksHeld(self) -> None:
         """
@@ -187,8 +202,9 @@ class CloseTests(SynchronousTestCase):
 
     def test_downgradeRefused(self) -> None:
         """
-        Modes that were never asked for by themselves, or that make no sense,
-        cannot be kept.
+        Modes that were never asked for by themselves, or that make no sense, cannot be
+        kept (OPEN_DOWNGRADE only to combinations really held: chimera #339,
+        c:7b14f818).
         """
         stateid = self.open(BOTH)
         for access, deny in ((READ, 0), (0, 0), (BOTH, 1), (4, 0), (BOTH, 4)):

@@ -12,6 +12,7 @@ from pnfs.backends.errors import Unreachable
 from pnfs.nfs4 import fattr
 from pnfs.nfs4.fattr_plan import entryPlanFor, statistics
 from pnfs.nfs4.status import nfsstat4
+from pnfs.nfs4.types import decodeBitmap
 from pnfs.values import FSStatistics, SetAttributes
 from tests.nfs4.ops.namespace import GETATTR, PUTFH, PUTROOTFH, LOOKUP, NamespaceCase
 
@@ -69,7 +70,8 @@ class GetattrTests(NamespaceCase):
 
     def test_writeOnly(self) -> None:
         """
-        C{time_modify_set} cannot be read: INVAL.
+        C{time_modify_set} cannot be read: INVAL (write-only attributes are INVAL:
+        chimera #265, #287).
         """
         status = self.status(PUTFH(self.fh(self.root)), GETATTR(54))
         self.assertEqual(status, nfsstat4.NFS4ERR_INVAL)
@@ -113,17 +115,40 @@ class GetattrTests(NamespaceCase):
 
     def test_minorVersions(self) -> None:
         """
-        C{change_attr_type} exists in minor version 2 only, also in
-        C{supported_attrs}.
+        C{change_attr_type} exists in minor version 2 only, also in C{supported_attrs}
+        (supported_attrs depends on minor version: chimera #288). It says that the
+        change attribute is monotonic (chimera #420). There are no security labels
+        (sec_label optional: chimera #421).
         """
-        self.assertEqual(self.attributes(self.fh(self.root), 79)[0], 0)
+        fh = self.fh(self.root)
+        self.assertEqual(self.attributes(fh, 79)[0], 0)
+        first, _ = decodeBitmap(self.attributes(fh, 0)[1], 0)
         self.fixture.minor = 2
-        bitmap, values = self.attributes(self.fh(self.root), 79)
+        bitmap, values = self.attributes(fh, 79)
         self.assertEqual((bitmap, values), (1 << 79, bytes(4)))
+        second, _ = decodeBitmap(self.attributes(fh, 0)[1], 0)
+        # RFC 8881 ends with fs_charset_cap (76), before which NFSv4.2 adds nothing.
+        self.assertEqual(second & ((1 << 77) - 1), first)
+        self.assertEqual((second >> 79 & 1, second >> 80 & 1), (1, 0))
+
+    def test_secondWord(self) -> None:
+        """
+        Those with the highest numbers are in the order of these, too (attributes in
+        ascending order also in word 2: chimera c:7514354f).
+        """
+        self.fixture.minor = 2
+        inode = self.make(b"f")
+        inode.used = 12288
+        inode.encoded.clear()
+        wanted = (45, 78, 79, 82)
+        bitmap, values = self.attributes(self.fh(inode), *wanted)
+        self.assertEqual(bitmap, sum(1 << number for number in wanted))
+        self.assertEqual(values, struct.pack(">QQII", 12288, 12288, 0, 1))
 
     def test_spaceFreed(self) -> None:
         """
-        Removing a file gives back what it uses; asked for in minor version 2 only.
+        Removing a file gives back what it uses; asked for in minor version 2 only
+        (space_freed: chimera #419).
         """
         inode = self.make(b"f")
         inode.used = 12288

@@ -107,8 +107,10 @@ class LockTests(LockMixin, SynchronousTestCase):
 
     def test_lock(self) -> None:
         """
-        The first lock makes a stateid; further ones, and unlocking, move its
-        seqid.
+        The first lock makes a stateid; further ones, and unlocking, move its seqid. An
+        owner that says again that it is new goes on with it, whatever the sequence ids
+        of NFSv4.0 are (new_lock_owner on an existing owner: chimera #969; RFC 8881,
+        section 18.10.3).
         """
         stateid = self.lock(WRITE_LT, 0, 10)
         self.assertEqual(stateid[:4], b"\0\0\0\1")
@@ -119,11 +121,16 @@ class LockTests(LockMixin, SynchronousTestCase):
         self.assertEqual(self.operate(14, lockuArgs(second, 0, 1))[0], "OLD_STATEID")
         again = self.lock(WRITE_LT, 0, 1)
         self.assertEqual(again, b"\0\0\0\4" + stateid[4:])
+        wire = bytearray(lockNew(self.stateid, WRITE_LT, 0, 1, b"l"))
+        struct.pack_into(">I16sI", wire, 32, 77, self.stateid, 78)
+        status, last = self.operate(12, bytes(wire))
+        self.assertEqual((status, last), ("NFS4_OK", b"\0\0\0\5" + stateid[4:]))
 
     def test_denied(self) -> None:
         """
-        Who is refused learns the range, the kind and the owner of the lock in the
-        way, and may ask beforehand.
+        Who is refused learns the range, the kind and the owner of the lock in the way,
+        and may ask beforehand (denied reply names the owner: chimera #968; LOCKT uses
+        the session's client id, not that of its arguments: chimera #1076).
         """
         self.lock(WRITE_LT, 10, 10, b"holder")
         holder = struct.pack(">QQIQ", 10, 10, 2, self.fixture.clientid) + opaque(
@@ -160,7 +167,8 @@ class LockTests(LockMixin, SynchronousTestCase):
 
     def test_openMode(self) -> None:
         """
-        A write lock needs a file opened for writing.
+        A write lock needs a file opened for writing (write lock needs write open:
+        chimera #966).
         """
         stateid = self.open(READ, b"reader")
         self.assertEqual(
@@ -176,7 +184,8 @@ class LockTests(LockMixin, SynchronousTestCase):
 
     def test_foreignStateid(self) -> None:
         """
-        Stateids of other clients, and of the wrong kind, lock nothing.
+        Stateids of other clients, and of the wrong kind, lock nothing (stateid must
+        belong to the caller's client: chimera #967).
         """
         stateid = self.lock(WRITE_LT, 0, 10)
         for wire in (
@@ -199,7 +208,8 @@ class LockTests(LockMixin, SynchronousTestCase):
 
     def test_kinds(self) -> None:
         """
-        Only regular files have locks.
+        Only regular files have locks (LOCKT on directory and other types: chimera #307,
+        #368).
         """
         for ftype, status in (
             (FileType.DIR, nfsstat4.NFS4ERR_ISDIR),
@@ -236,7 +246,8 @@ class LockTests(LockMixin, SynchronousTestCase):
 
     def test_noGrace(self) -> None:
         """
-        Without a restart there is nothing to reclaim.
+        Without a restart there is nothing to reclaim (LOCK reclaim flag honoured,
+        NO_GRACE: chimera #1075).
         """
         self.assertEqual(
             self.operate(12, lockNew(self.stateid, 1, 0, 1, reclaim=1))[0], "NO_GRACE"
@@ -486,7 +497,8 @@ class ReclaimTests(LockMixin, SynchronousTestCase):
 
     def test_grace(self) -> None:
         """
-        During the grace period only what was held before is locked.
+        During the grace period only what was held before is locked (LOCK reclaim flag
+        honoured, GRACE: chimera #1075).
         """
         self.assertEqual(self.operate(12, lockNew(self.stateid, 1, 0, 1))[0], "GRACE")
         self.assertEqual(self.operate(13, locktArgs(1, 0, 1, b"x"))[0], "GRACE")

@@ -39,6 +39,16 @@ class LookupTests(NamespaceCase):
         rest = self.last(PUTROOTFH, *LOOKUP(b"data", b"export"), GETFH)
         self.assertEqual(rest, opaque(self.fh(self.root)))
 
+    def test_case(self) -> None:
+        """
+        Capitals are other letters, above the exports too (names case-sensitive:
+        chimera #1160).
+        """
+        self.make(b"f")
+        for path in ((b"Data",), (b"data", b"Export"), (b"data", b"export", b"F")):
+            status = self.status(PUTROOTFH, *LOOKUP(*path))
+            self.assertEqual(status, nfsstat4.NFS4ERR_NOENT, path)
+
     def test_notReady(self) -> None:
         """
         An export whose backend is not there yet is tried again later.
@@ -119,7 +129,8 @@ class LookuppTests(NamespaceCase):
 
     def test_exportRoot(self) -> None:
         """
-        From an export's root to the pseudo directory that its name is in.
+        From an export's root to the pseudo directory that its name is in (LOOKUPP at
+        export root gives pseudo-root: chimera #366).
         """
         above = self.last(PUTROOTFH, *LOOKUP(b"data"), GETFH)
         self.assertEqual(self.last(PUTFH(self.fh(self.root)), LOOKUPP, GETFH), above)

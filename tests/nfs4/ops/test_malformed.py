@@ -52,6 +52,22 @@ class MalformedTests(NamespaceCase):
     What does not decode is refused, whatever it is.
     """
 
+    def test_noFilehandle(self) -> None:
+        """
+        Every operation on a file says so if there is none (no current handle is
+        NOFILEHANDLE centrally: chimera #190).
+        """
+        simple = {
+            operation.name: struct.pack(">I", operation.number) for operation in EVERY
+        }
+        wires = {
+            name: simple[name] for name in ("LOOKUPP", "READLINK", "GETFH", "SAVEFH")
+        }
+        for name, wire in {**WIRES, **wires}.items():
+            if name != "PUTFH":
+                status = self.status(wire)
+                self.assertEqual(status, nfsstat4.NFS4ERR_NOFILEHANDLE, name)
+
     def test_truncated(self) -> None:
         """
         Every operation cut at every place is BADXDR.

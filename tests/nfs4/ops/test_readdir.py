@@ -155,7 +155,8 @@ class ReaddirTests(NamespaceCase):
 
     def test_tooSmall(self) -> None:
         """
-        Room for not even one entry is TOOSMALL, never an empty list without eof.
+        Room for not even one entry is TOOSMALL, never an empty list without eof
+        (maxcount below minimum is TOOSMALL: chimera #294).
         """
         self.make(b"name")
         put = PUTFH(self.fh(self.root))
@@ -166,7 +167,8 @@ class ReaddirTests(NamespaceCase):
 
     def test_badCookies(self) -> None:
         """
-        Cookies 1 and 2 are reserved; a verifier we never gave is NOT_SAME.
+        Cookies 1 and 2 are reserved; a verifier we never gave is NOT_SAME (cookies 1
+        and 2 are BAD_COOKIE: chimera #287).
         """
         put = PUTFH(self.fh(self.root))
         for cookie in (1, 2):
@@ -177,7 +179,8 @@ class ReaddirTests(NamespaceCase):
 
     def test_refused(self) -> None:
         """
-        Of a file, without the right to read, or with a write-only attribute.
+        Of a file, without the right to read, or with a write-only attribute (write-only
+        attributes are INVAL: chimera #265, #287).
         """
         inode = self.make(b"f")
         self.assertEqual(
@@ -196,7 +199,8 @@ class ReaddirTests(NamespaceCase):
     def test_unreadable(self) -> None:
         """
         An entry that cannot be read says so if the client can be told
-        (C{rdattr_error}); else it is left out, and the others come.
+        (C{rdattr_error}); else it is left out, and the others come (per-entry
+        rdattr_error: chimera #394).
         """
         good = self.make(b"good")
 
@@ -249,8 +253,9 @@ class PseudoTests(NamespaceCase):
 
     def test_exports(self) -> None:
         """
-        Each export shows as its root: filehandle, fsid, and the fileid it is
-        mounted on. One that cannot be resolved does not hide the others.
+        Each export shows as its root: filehandle, fsid, and the fileid it is mounted
+        on. One that cannot be resolved does not hide the others (one unresolvable
+        export must not break READDIR: chimera #942; fsid required: chimera #1407).
         """
         wanted = 1 << 8 | 1 << 19 | 1 << 55
         entries = self.entries(attributes=wanted)
@@ -276,6 +281,15 @@ class PseudoTests(NamespaceCase):
             names += [entry[1] for entry in found]
             cookie = found[-1][0] if found else cookie
         self.assertEqual(names, [b"broken", b"export", b"other"])
+
+    def test_behind(self) -> None:
+        """
+        Behind the last entry there is the end, however large the cookie is (cookies
+        bounded: chimera #1497).
+        """
+        for cookie in (100, 1 << 31, 1 << 32, 1 << 63, (1 << 64) - 1):
+            rest = self.last(PUTROOTFH, *self.data, READDIR(cookie=cookie))
+            self.assertEqual(decode(rest), ([], 1))
 
     def test_sameTreeTwice(self) -> None:
         """

@@ -80,8 +80,9 @@ class RemoveTests(RemovalCase):
 
     def test_file(self) -> None:
         """
-        The name goes, with C{change_info4} from the change attribute; a file
-        without data files leaves nothing behind.
+        The name goes, with C{change_info4} from the change attribute; a file without
+        data files leaves nothing behind (change_info4 from the same counter as the
+        change attribute: chimera #1507).
         """
         self.make(b"f")
         before = self.root.change
@@ -171,8 +172,9 @@ class RemoveTests(RemovalCase):
 
     def test_open(self) -> None:
         """
-        An open file stays reachable by its handle, with its data files, until the
-        last close.
+        An open file stays reachable by its handle, with its data files, until the last
+        close, for other clients and connections too (a removed-but-open file stays
+        valid from any connection: chimera c:7435481c).
         """
         inode = self.make(b"f")
         placement = self.place(inode)
@@ -180,6 +182,9 @@ class RemoveTests(RemovalCase):
         fh = self.fh(inode)
         self.assertEqual(self.remove(b"f"), 0)
         self.assertEqual((self.data.calls, self.pending()), ([], []))
+        self.assertEqual(self.attributes(fh, 35)[1], bytes(4))
+        self.fixture.connection = self.fixture.connect()
+        self.fixture.mount(owner=b"other")
         self.assertEqual(self.attributes(fh, 35)[1], bytes(4))
         server = self.fixture.server
         server.opens.close(state)
@@ -295,6 +300,23 @@ class RenameTests(RemovalCase):
         self.assertEqual(self.names(), {b"old"})
         self.assertEqual(self.data.calls, [("forget", placement.name)])
 
+    def test_replaceLinked(self) -> None:
+        """
+        What is replaced and has another name shows by its ctime that it has one name
+        less (RENAME over a file bumps the victim's ctime: chimera c:6ffd78a6).
+        """
+        self.make(b"new")
+        victim = self.make(b"old")
+        self.wait(self.backend.link(victim, self.root, b"other"))
+        _, before = self.attributes(self.fh(victim), 3, 35, 52)
+        self.fixture.clock.advance(1)
+        self.assertEqual(self.rename(b"new", b"old"), 0)
+        _, after = self.attributes(self.fh(victim), 3, 35, 52)
+        form = struct.Struct(">QIqI")
+        (change, links, second, nano), now = form.unpack(before), form.unpack(after)
+        self.assertGreater(now[0], change)
+        self.assertEqual((links, now[1:]), (2, (1, second + 1, nano)))
+
     def test_replaceOpen(self) -> None:
         """
         What is replaced while it is open stays until it is closed.
@@ -369,7 +391,8 @@ class RenameTests(RemovalCase):
 
     def test_otherExport(self) -> None:
         """
-        Not from one export into another (defects section 9).
+        Not from one export into another (cross-mount is XDEV: chimera
+        c:00238bec).
         """
         self.make(b"f")
         other = Export("/data/other", self.backend)

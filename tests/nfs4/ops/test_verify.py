@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 
+from pnfs.nfs4 import fattr as fattr4
 from pnfs.nfs4.status import nfsstat4
 from tests.nfs4.ops.namespace import PUTFH, NamespaceCase, fattr
 
@@ -40,6 +41,20 @@ class VerifyTests(NamespaceCase):
             (0, nfsstat4.NFS4ERR_SAME),
         )
 
+    def test_everything(self) -> None:
+        """
+        Whatever GETATTR tells is what VERIFY compares with, each attribute by itself
+        (VERIFY asks for the right attributes: chimera #996).
+        """
+        fh = self.fh(self.inode)
+        readable = fattr4.supported(1) & ~fattr4.WRITE_ONLY & ~(1 << 11)
+        for number in range(readable.bit_length()):
+            if readable >> number & 1:
+                bitmap, value = self.attributes(fh, number)
+                self.assertEqual(bitmap, 1 << number)
+                found = self.both({number: value})
+                self.assertEqual(found, (0, nfsstat4.NFS4ERR_SAME), number)
+
     def test_different(self) -> None:
         """
         One that differs: VERIFY says NOT_SAME, NVERIFY goes on.
@@ -50,8 +65,8 @@ class VerifyTests(NamespaceCase):
 
     def test_refused(self) -> None:
         """
-        Write-only attributes and C{rdattr_error} cannot be compared; unknown ones
-        are ATTRNOTSUPP.
+        Write-only attributes and C{rdattr_error} cannot be compared; unknown ones are
+        ATTRNOTSUPP (write-only attributes are INVAL: chimera #265, #287).
         """
         invalid = (nfsstat4.NFS4ERR_INVAL,) * 2
         self.assertEqual(self.both({54: bytes(4)}), invalid)
