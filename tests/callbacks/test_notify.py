@@ -146,7 +146,7 @@ class NotifyTests(SynchronousTestCase):
 
     def test_garbled(self) -> None:
         """
-        An answer that does not decode is as good as none (#547).
+        An answer that does not decode is as good as none (chimera #547).
         """
         self.lock(self.opened.stateid, WRITEW_LT, b"owner")
         self.connection.sent.clear()

@@ -360,8 +360,8 @@ class DataServerBackendContract(_Base):
     def test_clone(self) -> None:
         """
         Storage that says it can share bytes between files does so: the range is as
-        that of the source, zeros where that has holes (#410) or has ended, and what
-        is around it stays. Other storage refuses, and changes nothing.
+        that of the source, zeros where that has holes (chimera #410) or has ended, and
+        what is around it stays. Other storage refuses, and changes nothing.
         """
         block = self.run_(self.backend.statfs()).cloneBlock
         self.source(0, b"s" * (2 * KIB * KIB))

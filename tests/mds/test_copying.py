@@ -282,7 +282,8 @@ class CrossTests(CopyCase):
         """
         An address at which another data server answers, such as 127.0.0.1 on another
         host, is not believed: it has an object of the same name with other bytes.
-        The metadata server then carries the bytes itself.
+        The metadata server then carries the bytes itself (fall back to read and write:
+        chimera #544).
         """
         for n, member in enumerate(self.mds._servers.members):
             wrong = self.address((n + 1) % self.count)

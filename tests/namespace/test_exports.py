@@ -57,8 +57,8 @@ class ExportTests(SynchronousTestCase):
 
     def test_id(self) -> None:
         """
-        Ids depend on the path alone: the same in every start, whatever else is
-        exported (defects section 9).
+        Ids depend on the path alone: the same in every start, whatever else is exported
+        (bind the export id to the export's name: chimera #1110).
         """
         self.assertEqual(exportId("/srv/a"), exportId("/srv/a"))
         self.assertNotEqual(exportId("/srv/a"), exportId("/srv/b"))
@@ -67,7 +67,8 @@ class ExportTests(SynchronousTestCase):
 
     def test_squash(self) -> None:
         """
-        The superuser and the superuser's group are nobody; others are themselves.
+        The superuser and the superuser's group are nobody; others are themselves
+        (default root_squash: chimera #1480).
         """
         export = Export("/a", None)
         squashed = export.effective(ROOT)

@@ -109,7 +109,8 @@ class CompoundTests(SynchronousTestCase):
 
     def test_stops(self) -> None:
         """
-        The first failure is the last result.
+        The first failure is the last result (the COMPOUND has its status, and
+        processing stops: chimera #265, #406).
         """
         reply = self.fixture.run(number(9, 4), args(15), number(9, 5))
         self.assertEqual((reply.status, reply.count), (2, 3))
@@ -117,8 +118,8 @@ class CompoundTests(SynchronousTestCase):
 
     def test_tag(self) -> None:
         """
-        The tag comes back, padded; one that is no UTF-8 is INVAL, one that is too
-        long no COMPOUND.
+        The tag comes back, padded; one that is no UTF-8 is INVAL, one that is too long
+        no COMPOUND (non-UTF-8 tag rejected: chimera #284).
         """
         for tag in (b"x", b"four", "Käse".encode()):
             self.assertEqual(self.fixture.run(number(9, 1), tag=tag).tag, tag)
@@ -179,8 +180,9 @@ class CompoundTests(SynchronousTestCase):
 
     def test_illegal(self) -> None:
         """
-        Numbers that no version has are OP_ILLEGAL; those that this server does not
-        have are NOTSUPP; those of a later minor version are illegal in this one.
+        Numbers that no version has are OP_ILLEGAL; those that this server does not have
+        are NOTSUPP; those of a later minor version are illegal in this one (opcode out
+        of range is an OP_ILLEGAL result: chimera #340).
         """
         for op, minor, result in (
             (0, 1, (ILLEGAL, nfsstat4.NFS4ERR_OP_ILLEGAL)),

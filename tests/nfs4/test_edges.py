@@ -99,9 +99,10 @@ class EdgeTests(SynchronousTestCase):
 
     def test_ordinary(self) -> None:
         """
-        After a restart a client has its open and its lock again, and nobody else
-        gets in before; when all have finished everybody goes on. The old session is
-        BADSESSION, and old stateids name nothing.
+        After a restart a client has its open and its lock again, and nobody else gets
+        in before; when all have finished everybody goes on. The old session is
+        BADSESSION, and old stateids name nothing (a stateid carries a boot epoch,
+        BAD_STATEID after a restart: chimera #310, #1008, #1150).
         """
         self.complete(b"a", b"b")
         stateid = self.open(b"a")

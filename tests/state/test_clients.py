@@ -158,8 +158,8 @@ class ClientTableTests(ClientTableCase):
 
     def test_neverAgain(self) -> None:
         """
-        No clientid is given twice, not by the server's next start nor by another
-        server.
+        No clientid is given twice, not by the server's next start nor by another server
+        (client ids must never repeat across restarts: chimera #1377).
         """
         starts = [self.start(b"")] + [self.start(b"") for _ in range(3)]
         elsewhere = ClientTable(1, entropy(b"elsewhere"), 90.0)

@@ -72,8 +72,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_ownDenial(self) -> None:
         """
-        A reservation binds the owner's further opens too; a refused one leaves
-        what it has.
+        A reservation binds the owner's further opens too; a refused one leaves what it
+        has (share denies apply to the same owner: chimera c:1952370a).
         """
         state = self.open(self.alice, READ, WRITE)
         self.assertRaises(ShareDenied, self.open, self.alice, WRITE)

@@ -45,7 +45,8 @@ class KernelHandleTests(SynchronousTestCase):
 
     def test_birth(self) -> None:
         """
-        C{stat} shows when a file was created, where the file system knows.
+        C{stat} shows when a file was created, where the file system knows (time_create
+        if known: chimera #1408, #1483).
         """
         path = self.mktemp()
         before = time.time_ns() - 50_000_000

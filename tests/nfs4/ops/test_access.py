@@ -33,7 +33,8 @@ class AccessTests(NamespaceCase):
 
     def test_file(self) -> None:
         """
-        Of a file only READ, MODIFY, EXTEND and EXECUTE mean something.
+        Of a file only READ, MODIFY, EXTEND and EXECUTE mean something (only meaningful
+        bits: chimera #285).
         """
         inode = self.make(b"f", mode=0o754, uid=1000, gid=1001)
         self.assertEqual(self.check(inode, ALICE), (0x2D, 0x2D))
@@ -42,7 +43,8 @@ class AccessTests(NamespaceCase):
 
     def test_directory(self) -> None:
         """
-        Of a directory, DELETE asks whether its entries may go.
+        Of a directory, DELETE asks whether its entries may go (DELETE asks about the
+        entry in its directory: chimera #383).
         """
         inode = self.make(b"d", FileType.DIR, mode=0o751, uid=1000, gid=1001)
         self.assertEqual(self.check(inode, ALICE), (0x1F, 0x1F))

@@ -126,9 +126,9 @@ class WireTests(ListCase):
 
     def test_roundTrip(self) -> None:
         """
-        A list comes back as it was set, with numbers for names that the server
-        knows, and every special name as it is (special whos kept, never turned into
-        EVERYONE@: chimera #1155, #1156).
+        A list comes back as it was set, with numbers for names that the server knows,
+        and every special name as it is (special whos kept, never turned into EVERYONE@:
+        chimera #1155, #1156); C{attrsset} lists it (chimera #961).
         """
         specials = [b"%s@" % who.name.encode() for who in Who]
         wire = [ace(0, 0, R | 1 << index, who) for index, who in enumerate(specials)]

@@ -148,7 +148,7 @@ class CloneTests(SynchronousTestCase):
 
     def test_beyondEnd(self) -> None:
         """
-        A range that the source does not have is refused (#1608).
+        A range that the source does not have is refused (chimera #1608).
         """
         for offset, count in (
             (0, 9 * BLOCK),

@@ -171,8 +171,8 @@ class ArgumentTests(CopyCase):
 
     def test_all(self) -> None:
         """
-        A count of 0 means to the end of the source (#344); what is told is consistent:
-        done, in order, before the answer.
+        A count of 0 means to the end of the source (chimera #344); what is told is
+        consistent: done, in order, before the answer.
         """
         found = self.copied()
         response = found.cr_response
@@ -201,8 +201,8 @@ class ArgumentTests(CopyCase):
 
     def test_beyondEnd(self) -> None:
         """
-        A range that the source does not have is refused (#1382), also if the sum of
-        offset and count is beyond 64 bits.
+        A range that the source does not have is refused (chimera #1382), also if the
+        sum of offset and count is beyond 64 bits.
         """
         for offset, count in (
             (4097, 0),
@@ -224,7 +224,7 @@ class ArgumentTests(CopyCase):
 
     def test_sameFile(self) -> None:
         """
-        Source and destination are different files (#417).
+        Source and destination are different files (chimera #417).
         """
         both = self.open(self.source, BOTH)
         self.assertEqual(
@@ -233,7 +233,7 @@ class ArgumentTests(CopyCase):
 
     def test_wrongType(self) -> None:
         """
-        Only regular files are copied (#1095).
+        Only regular files are copied (chimera #1095).
         """
         folder = self.files.make(b"d", ftype=FileType.DIR)
         link = self.files.make(b"l", ftype=FileType.LNK)
@@ -266,7 +266,7 @@ class RightsTests(CopyCase):
 
     def test_openModes(self) -> None:
         """
-        The source must be open for reading, the destination for writing (#947).
+        The source must be open for reading, the destination for writing (chimera #947).
         """
         onlyWriting = self.open(self.make(b"c", TEXT), WRITE)
         other = self.files.make(b"e")
@@ -283,7 +283,7 @@ class RightsTests(CopyCase):
 
     def test_stateids(self) -> None:
         """
-        Stateids of other files are refused; special ones are good (#406, #948).
+        Stateids of other files are refused; special ones are good (chimera #406, #948).
         """
         self.assertEqual(
             self.status(stateids=(self.writing, self.writing)), "BAD_STATEID"
@@ -439,8 +439,8 @@ class TimeTests(CopyCase):
 
     def test_goesOn(self) -> None:
         """
-        A client that does not want to wait is answered after a second, can ask how
-        far it is, and is told of the end.
+        A client that does not want to wait is answered after a second, can ask how far
+        it is, and is told of the end (async COPY and OFFLOAD_STATUS: chimera #411).
         """
         self.slow(2)
         stateid = self.begin()
@@ -475,7 +475,7 @@ class TimeTests(CopyCase):
     def test_cancel(self) -> None:
         """
         When OFFLOAD_CANCEL is answered nothing is written any more, and the stateid
-        means nothing.
+        means nothing (OFFLOAD_*: chimera #413).
         """
         self.slow(2)
         stateid = self.begin()

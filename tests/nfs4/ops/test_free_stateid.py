@@ -124,7 +124,8 @@ class StateidTests(SynchronousTestCase):
 
     def test_locksHeld(self) -> None:
         """
-        What still stands for something is not freed: opens, locks, layouts.
+        What still stands for something is not freed: opens, locks, layouts (a lock
+        owner's state is not freed under its locks: chimera #328, c:267b8d84).
         """
         for stateid in (self.open, self.lock, self.layout.stateid):
             self.assertEqual(self.free(stateid), "NFS4ERR_LOCKS_HELD")

@@ -36,7 +36,8 @@ class AdviseTests(SparseChecks, SparseCase):
 
     def test_hints(self) -> None:
         """
-        Those that the data servers act upon come back.
+        Those that the data servers act upon come back (IO_ADVISE as the operation table
+        claims: chimera #408).
         """
         self.assertEqual(self.hints(0b1111, 5, 7), 0b111)
         self.assertEqual(self.data.calls, [("advise", 5, 7, 0b1111)])

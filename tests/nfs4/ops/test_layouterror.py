@@ -39,7 +39,8 @@ class LayoutErrorTests(SynchronousTestCase):
 
     def test_counted(self) -> None:
         """
-        The error is counted by device and passed on to whoever repairs.
+        The error is counted by device and passed on to whoever repairs (LAYOUTERROR:
+        chimera #415).
         """
         told: list[Any] = []
         self.fixture.server.layouts.listeners.append(lambda *said: told.append(said))

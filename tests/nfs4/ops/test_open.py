@@ -115,7 +115,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_kinds(self) -> None:
         """
-        Only regular files are opened; each other kind has its own error.
+        Only regular files are opened; each other kind has its own error (ISDIR,
+        SYMLINK, WRONG_TYPE: chimera #280, #527, c:d99404a1).
         """
         for ftype, status in (
             (FileType.DIR, "ISDIR"),
@@ -146,7 +147,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_shareBits(self) -> None:
         """
-        Access to nothing, or bits that mean nothing, are invalid.
+        Access to nothing, or bits that mean nothing, are invalid (share_access 0 is
+        INVAL: chimera #1002).
         """
         self.fixture.make(b"file")
         self.refused("INVAL", b"file", 0)
@@ -166,7 +168,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_permission(self) -> None:
         """
-        Owner and mode decide; a lack of permission shows before a share conflict.
+        Owner and mode decide; a lack of permission shows before a share conflict
+        (permission error before SHARE_DENIED: chimera #350, #529).
         """
         self.fixture.make(b"secret", 0o600)
         self.fixture.make(b"shared", 0o444)
@@ -251,7 +254,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_modeZero(self) -> None:
         """
-        The creator gets the access asked for even if the mode allows nothing.
+        The creator gets the access asked for even if the mode allows nothing (requested
+        access even if mode is 0: chimera #896).
         """
         self.open(b"new", BOTH, how=guarded(modeAttribute(0)))
         self.refused("ACCESS", b"new", READ, owner=b"second")
@@ -308,7 +312,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_unknownAttributes(self) -> None:
         """
-        Attributes that cannot be set are refused before anything happens.
+        Attributes that cannot be set are refused before anything happens (unknown
+        create attributes are ATTRNOTSUPP, read-only ones INVAL: chimera #224).
         """
         self.refused("INVAL", b"new", how=unchecked((1, b"\0\0\0\1")))
         self.refused("ATTRNOTSUPP", b"new", how=unchecked((59, bytes(4))))
@@ -316,7 +321,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_uncheckedExisting(self) -> None:
         """
-        UNCHECKED4 opens what exists and leaves its attributes alone.
+        UNCHECKED4 opens what exists and leaves its attributes alone (no attribute
+        change except size 0: chimera #528).
         """
         inode = self.fixture.make(b"file", 0o644)
         opened = self.open(b"file", BOTH, how=unchecked(modeAttribute(0)))

@@ -47,7 +47,8 @@ class FilehandleTests(NamespaceCase):
 
     def test_bad(self) -> None:
         """
-        Forged, altered, cut and empty handles are BADHANDLE, also the second time.
+        Forged, altered, cut and empty handles are BADHANDLE, also the second time
+        (malformed PUTFH is BADHANDLE: chimera #281).
         """
         fh = self.fh(self.root)
         altered = fh[:-1] + bytes([fh[-1] ^ 1])
@@ -64,7 +65,8 @@ class FilehandleTests(NamespaceCase):
 
     def test_stale(self) -> None:
         """
-        The handle of an object that is gone, or of an export that is, is STALE.
+        The handle of an object that is gone, or of an export that is, is STALE (gone
+        object is STALE: chimera #343).
         """
         fh = self.fh(self.make(b"f"))
         self.status(PUTFH(fh))

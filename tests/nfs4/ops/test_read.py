@@ -124,7 +124,8 @@ class ReadTests(SynchronousTestCase):
 
     def test_openMode(self) -> None:
         """
-        A file opened for writing only is not read.
+        A file opened for writing only is not read (READ needs read access in the open:
+        chimera #357, c:7b14f818).
         """
         self.refused("OPENMODE", self.open(WRITE))
 
@@ -148,8 +149,8 @@ class ReadTests(SynchronousTestCase):
 
     def test_special(self) -> None:
         """
-        The anonymous stateid respects share reservations, the bypassing one does
-        not.
+        The anonymous stateid respects share reservations, the bypassing one does not
+        (share denies apply to special stateids: chimera #329, #349, c:45601ca1).
         """
         self.assertEqual(self.read(ANONYMOUS), (True, b"some text"))
         self.open(READ, READ)
@@ -171,8 +172,9 @@ class ReadTests(SynchronousTestCase):
 
     def test_permission(self) -> None:
         """
-        The mode is checked at each READ, but the owner goes on reading what it
-        has opened.
+        The mode is checked at each READ, but the owner goes on reading what it has
+        opened (I/O checks the caller's credential again, with owner override: chimera
+        #524, #1591).
         """
         stateid = self.open(READ)
         now(self.fixture.backend.setattr(self.inode, SetAttributes(mode=0)))

@@ -69,7 +69,8 @@ class ReadPlusTests(SparseChecks, SparseCase):
 
     def test_segments(self) -> None:
         """
-        What was asked for, in order and without gaps; eof with the last byte.
+        What was asked for, in order and without gaps; eof with the last byte (READ_PLUS
+        as the operation table claims: chimera #407).
         """
         self.assertEqual(
             self.segments(2, 7),

@@ -65,7 +65,8 @@ class SecinfoTests(NamespaceCase):
 
     def test_consumes(self) -> None:
         """
-        Both use up the current filehandle when they succeed.
+        Both use up the current filehandle when they succeed (SECINFO and
+        SECINFO_NO_NAME consume the current handle: chimera #1144, #1159).
         """
         self.make(b"f")
         put = PUTFH(self.fh(self.root))

@@ -52,7 +52,7 @@ class SeekTests(SparseChecks, SparseCase):
     def test_holeAtEnd(self) -> None:
         """
         Every file has a hole at its end; nothing follows it, and the reply says so
-        (c:18d275fa, c:1800983d).
+        (chimera c:18d275fa, c:1800983d).
         """
         self.assertEqual(self.find(8, HOLE), (True, 10))
 
@@ -65,7 +65,7 @@ class SeekTests(SparseChecks, SparseCase):
 
     def test_behind(self) -> None:
         """
-        There is nothing to be found from the end on (c:1800983d).
+        There is nothing to be found from the end on (chimera c:1800983d).
         """
         for offset in (10, 11, 1 << 63, (1 << 64) - 1):
             for what in (DATA, HOLE):
@@ -73,7 +73,7 @@ class SeekTests(SparseChecks, SparseCase):
 
     def test_what(self) -> None:
         """
-        Content of another kind is unknown (#418).
+        Content of another kind is unknown (chimera #418).
         """
         for what in (2, 3, 1 << 31):
             self.refused("UNION_NOTSUPP", seek(ANONYMOUS, 0, what))

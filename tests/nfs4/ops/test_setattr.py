@@ -106,8 +106,9 @@ class OwnershipTests(SetattrCase):
 
     def test_owner(self) -> None:
         """
-        Nobody gives files away; the owner may pass one to another of the own
-        groups, and what was setuid is so no longer.
+        Nobody gives files away; the owner may pass one to another of the own groups,
+        and what was setuid is so no longer (attrsset lists owner and group: chimera
+        #961).
         """
         inode = self.make(b"f", mode=0o4755)
         self.assertEqual(
@@ -123,7 +124,8 @@ class OwnershipTests(SetattrCase):
 
     def test_ownerStrings(self) -> None:
         """
-        C{name@domain} is taken if the name is known, else BADOWNER.
+        C{name@domain} is taken if the name is known, else BADOWNER (name@domain and
+        numbers: chimera #387).
         """
         inode = self.make(b"f", uid=65534, gid=65534)
         self.export.rootSquash = False
@@ -276,7 +278,8 @@ class SizeTests(SetattrCase):
 
     def test_denied(self) -> None:
         """
-        A share reservation against writing stops a truncation without an open.
+        A share reservation against writing stops a truncation without an open (share
+        denies apply to SETATTR of the size: chimera #329, #349).
         """
         inode = self.make(b"f")
         self.openFor(inode, access=1, deny=2)

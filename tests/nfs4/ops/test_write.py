@@ -136,13 +136,15 @@ class WriteTests(SynchronousTestCase):
 
     def test_openMode(self) -> None:
         """
-        A file opened for reading only is not written.
+        A file opened for reading only is not written (WRITE needs write access in the
+        open: chimera #357, c:7b14f818).
         """
         self.refused("OPENMODE", self.open(READ))
 
     def test_special(self) -> None:
         """
-        Neither special stateid writes what a share reservation protects.
+        Neither special stateid writes what a share reservation protects (share denies
+        apply to special stateids: chimera #329, #349, c:45601ca1).
         """
         self.write(ANONYMOUS, 0, b"x")
         self.write(b"\xff" * 16, 0, b"x")
@@ -152,7 +154,8 @@ class WriteTests(SynchronousTestCase):
 
     def test_permission(self) -> None:
         """
-        Others need the mode's permission each time; the owner does not.
+        Others need the mode's permission each time; the owner does not (I/O checks the
+        caller's credential again, with owner override: chimera #524, #1591).
         """
         self.refused("ACCESS", ANONYMOUS, credential=BOB)
         now(self.fixture.backend.setattr(self.inode, SetAttributes(mode=0)))
