@@ -128,7 +128,7 @@ class WireTests(ListCase):
         """
         A list comes back as it was set, with numbers for names that the server knows,
         and every special name as it is (special whos kept, never turned into EVERYONE@:
-        chimera #1155, #1156); C{attrsset} lists it (chimera #961).
+        chimera #1155, #1156, #1369); C{attrsset} lists it (chimera #961).
         """
         specials = [b"%s@" % who.name.encode() for who in Who]
         wire = [ace(0, 0, R | 1 << index, who) for index, who in enumerate(specials)]

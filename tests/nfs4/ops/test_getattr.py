@@ -117,8 +117,8 @@ class GetattrTests(NamespaceCase):
         """
         C{change_attr_type} exists in minor version 2 only, also in C{supported_attrs}
         (supported_attrs depends on minor version: chimera #288). It says that the
-        change attribute is monotonic (chimera #420). There are no security labels
-        (sec_label optional: chimera #421).
+        change attribute is monotonic (chimera #420, #1484). There are no security
+        labels (sec_label optional: chimera #421).
         """
         fh = self.fh(self.root)
         self.assertEqual(self.attributes(fh, 79)[0], 0)
