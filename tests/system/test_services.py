@@ -225,7 +225,8 @@ class RunningTests(TestCase):
 
     def test_secondOnSameState(self) -> None:
         """
-        A second metadata server on the same folders is refused in one line.
+        A second metadata server on the same folders is refused in one line (locks are
+        those of one instance, and documented so: chimera #1112).
         """
         folder = self.folder
         folder.startMetadataServer()
