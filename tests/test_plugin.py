@@ -69,6 +69,25 @@ class PluginTests(SynchronousTestCase):
     Drivers and backends are found by name.
     """
 
+    def test_readme(self) -> None:
+        """
+        The README claims the layouts that the package brings, no more and no less
+        (claim in docs exactly the layout types served: chimera #1424, #1427).
+        """
+        rows = iter(CHECKOUT.child("README.md").getContent().decode().splitlines())
+        claimed = [next(row for row in rows if row.startswith("| Layouts |"))]
+        for row in rows:
+            if not row.startswith("| |"):
+                break
+            claimed.append(row)
+        names = {row.split("|")[2].strip() for row in claimed}
+        brought = {
+            name
+            for name, maker in knownMakers(Kind.LAYOUT).items()
+            if maker.dottedPath.startswith("pnfs.")
+        }
+        self.assertEqual(names - {"yours"}, brought)
+
     def test_bundledLayouts(self) -> None:
         """
         The layout drivers of the package are found like anybody's.

@@ -167,8 +167,9 @@ class ChannelTests(SynchronousTestCase):
 
     def test_freshSession(self) -> None:
         """
-        A client that has not yet seen the reply to its CREATE_SESSION says
-        BADSESSION at first, and still gets the callback.
+        A client that has not yet seen the reply to its CREATE_SESSION says BADSESSION
+        at first, and still gets the callback (BADSESSION on the fresh channel is
+        retried: chimera #551).
         """
         called = self.channel.call(OP)
         self.reply(self.taken(), sequenceStatus=nfsstat4.NFS4ERR_BADSESSION)
@@ -198,7 +199,8 @@ class ChannelTests(SynchronousTestCase):
     def test_rebound(self) -> None:
         """
         A callback that waits goes out as soon as a connection is bound for it. The
-        slot's sequence ID, which may have been taken, is settled first.
+        slot's sequence ID, which may have been taken, is settled first (a back bind
+        re-drives pending recalls: chimera #657).
         """
         called = self.channel.call(OP)
         self.connection.sent.clear()

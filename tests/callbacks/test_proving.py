@@ -63,7 +63,7 @@ class WaitingTests(DelegationCase):
 
     def test_notWanted(self) -> None:
         """
-        Who does not is not kept waiting (dittofs 597: the first OPEN waits for the
+        Who does not is not kept waiting (chimera #597: the first OPEN waits for the
         probe).
         """
         outcome = self.begin(openArgs(access=READ, claim=CLAIM_FH))
@@ -121,7 +121,7 @@ class ProbeTests(SynchronousTestCase):
     def test_onlyOnce(self) -> None:
         """
         A further session of a client that has answered is not tried again (4.1: no
-        CB_NULL per session, 518).
+        CB_NULL per session, chimera #518).
         """
         fixture = DelegationFixture()
         holder = fixture.holder(b"one")

@@ -115,8 +115,9 @@ class RecallTests(SynchronousTestCase):
 
     def test_forgotten(self) -> None:
         """
-        A client that has forgotten its layout does not return it; what it may
-        have written is learned from the data servers.
+        A client that has forgotten its layout does not return it; what it may have
+        written is learned from the data servers (NOMATCHING_LAYOUT from the client
+        completes the recall: chimera #675).
         """
         self.hold()
         self.fixture.data.sizes[self.fixture.inode.handle] = 999
@@ -586,8 +587,9 @@ class WireTests(SynchronousTestCase):
 
     def test_overBackChannel(self) -> None:
         """
-        A Linux client understands the CB_LAYOUTRECALL, and its answer is heard. It
-        is told to look first for the reply to its LAYOUTGET.
+        A Linux client understands the CB_LAYOUTRECALL, and its answer is heard. It is
+        told to look first for the reply to its LAYOUTGET (the handle in callbacks is
+        byte-identical to that of GETFH: chimera c:1d4ec73c).
         """
         fixture = LayoutFixture()
         fixture.server.channels = BackChannels(fixture.clock, fixture.server.sessions)
@@ -619,6 +621,26 @@ class WireTests(SynchronousTestCase):
         )
         self.assertIsNone(self.successResultOf(done))
         recaller.stop()
+
+    def test_layoutType(self) -> None:
+        """
+        The recall says of which type the layout is (CB_LAYOUTRECALL carries the real
+        layout type: chimera #1089, #1094).
+        """
+        for layoutType, name in ((1, "files"), (4, "flexfiles")):
+            fixture = LayoutFixture()
+            fixture.server.channels = BackChannels(
+                fixture.clock, fixture.server.sessions
+            )
+            fixture.export.layout = name
+            fixture.mount(b"with back channel", back=True)
+            fixture.opened = fixture.open()
+            fixture.hold(layoutType=layoutType)
+            recaller = LayoutRecaller(fixture.server)
+            recaller.recallLayouts(fixture.state, "test")
+            op = Callback(fixture.connection.sent[-1]).op
+            self.assertEqual(struct.unpack_from(">II", op), (5, layoutType))
+            recaller.stop()
 
     def test_withoutBackChannels(self) -> None:
         """

@@ -253,7 +253,7 @@ class RevokedWriterTests(DelegationCase):
 
 class PressureTests(DelegationCase):
     """
-    CB_RECALL_ANY when there are nearly too many (chimera 404).
+    CB_RECALL_ANY when there are nearly too many (chimera #404).
     """
 
     maximum = 10

@@ -965,8 +965,8 @@ class RecoveryContract:
 
     def test_whoMayReclaim(self) -> None:
         """
-        Those who had state when the server went down may reclaim it; newcomers
-        and those who had gone may not.
+        Those who had state when the server went down may reclaim it; newcomers and
+        those who had gone may not (persist client records: chimera #389, #398).
         """
         self.store.beginEpoch()
         for owner in (b"one", b"two\n", b""):

@@ -166,8 +166,8 @@ class FlexFilesTests(SynchronousTestCase):
 
     def test_deviceVersionThree(self) -> None:
         """
-        An NFSv3 data server has no minor version, and clients come with the
-        synthetic owner.
+        An NFSv3 data server has no minor version, and clients come with the synthetic
+        owner (NFSv3 means minor version 0 and not tightly coupled: chimera #1172).
         """
         (server,) = servers(1)
         server = attrs.evolve(server, version=(3, 1), readSize=65536)

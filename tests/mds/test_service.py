@@ -218,9 +218,10 @@ class SmokeTests(SiteCase):
 
     def test_throughLayout(self) -> None:
         """
-        Bytes written to data servers under a layout are the file's after
-        LAYOUTCOMMIT: size and contents, also for who reads through the MDS, which
-        itself has served no READ or WRITE before.
+        Bytes written to data servers under a layout are the file's after LAYOUTCOMMIT:
+        size and contents, also for who reads through the MDS, which itself has served
+        no READ or WRITE before (the handle given for a data server is as that itself
+        minted it: chimera c:d06491b6, #643).
         """
         data = pattern(6 * UNIT)
         fh, stateid = self.mount.create(b"file")
@@ -510,6 +511,29 @@ class LeaseTests(SiteCase):
         ):
             self.clock.pump([1.0] * int(seconds))
             self.assertEqual([client.owner for client in clients], left)
+
+    def test_identity(self) -> None:
+        """
+        Server owner and scope are the same after a restart, and others for another
+        server, so that no client takes two for one (server owner and scope must be
+        unique per deployment: chimera #1421).
+        """
+
+        def restarted() -> tuple[bytes, bytes]:
+            self.successResultOf(self.mds.stopService())
+            self.wire.hangUp(MDS)
+            self.startMetadataServer()
+            client = self.client()
+            self.now(client.connect())
+            return client.serverOwner, self.mds.context.scope
+
+        first = restarted()
+        self.assertEqual([len(part) for part in first], [32, 32])
+        self.assertEqual(restarted(), first)
+        self.state = self.mktemp()
+        os.makedirs(self.state)
+        for mine, others in zip(first, restarted()):
+            self.assertNotEqual(mine, others)
 
     def test_noted(self) -> None:
         """

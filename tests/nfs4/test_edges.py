@@ -102,7 +102,8 @@ class EdgeTests(SynchronousTestCase):
         After a restart a client has its open and its lock again, and nobody else gets
         in before; when all have finished everybody goes on. The old session is
         BADSESSION, and old stateids name nothing (a stateid carries a boot epoch,
-        BAD_STATEID after a restart: chimera #310, #1008, #1150).
+        BAD_STATEID after a restart: chimera #310, #1008, #1150; a restored client must
+        be able to reclaim and open: #1697).
         """
         self.complete(b"a", b"b")
         stateid = self.open(b"a")

@@ -4,6 +4,8 @@ Tests of L{pnfs.nfs4.optable}: the tables as a whole.
 
 from __future__ import annotations
 
+import struct
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.nfs4.optable import (
@@ -14,6 +16,7 @@ from pnfs.nfs4.optable import (
 )
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import nfs_opnum4
+from tests.nfs4.fixture import Fixture
 
 WANTED = """
 EXCHANGE_ID CREATE_SESSION BIND_CONN_TO_SESSION BACKCHANNEL_CTL SEQUENCE
@@ -77,6 +80,18 @@ class TableTests(SynchronousTestCase):
             ):
                 for table in tables.values():
                     self.assertNotIn(nfs_opnum4["OP_" + name].value, table)
+
+    def test_notServed(self) -> None:
+        """
+        What is not served is refused, not claimed (GETDEVICELIST is rightly NOTSUPP:
+        chimera #403; SET_SSV is refused as SSV is not advertised: #1420).
+        """
+        fixture = Fixture(mdsTables())
+        fixture.mount()
+        for minor in (1, 2):
+            for number in (48, 54):
+                reply = fixture.run(struct.pack(">I", number) + bytes(64), minor=minor)
+                self.assertEqual(reply.head(), (number, nfsstat4.NFS4ERR_NOTSUPP))
 
     def test_errors(self) -> None:
         """

@@ -253,7 +253,8 @@ class ClientTableTests(ClientTableCase):
 
     def test_unconfirmedExpire(self) -> None:
         """
-        An unconfirmed record goes plainly when its time is over.
+        An unconfirmed record goes plainly when its time is over (unconfirmed clients
+        expire plainly: chimera #552).
         """
         client = self.table.exchange(b"a", b"1", ROOT, False, 0.0)
         self.assertEqual(self.table.expire(91.0), [])

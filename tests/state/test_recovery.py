@@ -62,8 +62,9 @@ class GraceTests(SynchronousTestCase):
 
     def test_reclaim(self) -> None:
         """
-        Who was known may reclaim until it says that it has finished; the others
-        may not, and everybody waits.
+        Who was known may reclaim until it says that it has finished; the others may
+        not, and everybody waits (persist client records, reload before deciding "no
+        grace": chimera #389, #398).
         """
         grace = self.restart(b"a", b"b")
         known = self.back(grace, b"a")

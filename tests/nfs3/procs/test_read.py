@@ -104,8 +104,9 @@ class ReadTests(DataServerTestCase):
 
     def test_ownerOverride(self) -> None:
         """
-        Whoever owns the file goes on reading after taking the right from itself;
-        who may execute a program may have it read.
+        Whoever owns the file goes on reading after taking the right from itself; who
+        may execute a program may have it read (modes of backing files admit the
+        synthetic user: chimera #645).
         """
         self.run_(self.backend.setattr(NAME, SetAttributes(mode=0o011)))
         fh = arguments(self.mint(READ))

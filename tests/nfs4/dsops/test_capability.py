@@ -121,8 +121,9 @@ class ModeTests(SynchronousTestCase):
 
     def test_bits(self) -> None:
         """
-        Group bits for the group, others' bits for others; the owner and root are
-        not held to them, since OPEN has checked.
+        Group bits for the group, others' bits for others; the owner and root are not
+        held to them, since OPEN has checked (modes of backing files admit the synthetic
+        user, or the client loops LAYOUTGET: chimera #645).
         """
         for mode, who, right, allowed in (
             (0o000, OWNER, WRITE, True),

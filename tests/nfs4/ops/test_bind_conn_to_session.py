@@ -90,7 +90,8 @@ class BindTests(SynchronousTestCase):
 
     def test_alone(self) -> None:
         """
-        It stands alone in its COMPOUND, also without SEQUENCE before it.
+        It stands alone in its COMPOUND, also without SEQUENCE before it (alone in its
+        COMPOUND always: chimera #1143, #1419).
         """
         wire = args(
             41, BIND_CONN_TO_SESSION4args(self.fixture.sessionid, CDFC4_FORE, False)

@@ -138,8 +138,8 @@ class CloseTests(SynchronousTestCase):
 
     def test_refreshed(self) -> None:
         """
-        Who may have written to data servers gets the file closed only after its
-        size has been asked for there. A reader does not wait.
+        Who may have written to data servers gets the file closed only after its size
+        has been asked for there. A reader does not wait (close-to-open: chimera #681).
         """
         fixture = self.fixture
         reader, writer = self.open(READ, owner=b"r"), self.open(BOTH, owner=b"w")

@@ -13,12 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from pnfs.backends.errors import IOFailed
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.ops.courtesy import sharesGiveWay
+from pnfs.nfs4.ops.destroy_session import DESTROY_SESSION4args
 from pnfs.nfs4.ops.unlinked import stateDropper
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state.errors import Delay
 from pnfs.state.opens import denied
 from pnfs.state.stateids import State
 from pnfs.values import NFS4_UINT64_MAX as ALL
+from tests.nfs4.fixture import args
 from tests.nfs4.layoutfixture import LayoutFixture
 from tests.nfs4.ops.files import (
     BOTH,
@@ -99,6 +101,21 @@ class CourtesyTests(SynchronousTestCase):
         self.assertEqual(self.status(lockuArgs(lock, 0, ALL)), "NFS4_OK")
         self.assertEqual(self.status(closeArgs(stateid)), "NFS4_OK")
         self.assertFalse(self.clients.silent(self.first, self.fixture.clock.seconds()))
+
+    def test_newSession(self) -> None:
+        """
+        Likewise one that has lost its session and makes another (CREATE_SESSION revives
+        courtesy clients: chimera #516).
+        """
+        stateid = self.open(BOTH)
+        fixture = self.fixture
+        fixture.compound(args(44, DESTROY_SESSION4args(fixture.sessionid)))
+        self.wait(36000.0)
+        status, made = fixture.createSession(fixture.clientid, 2)
+        self.assertEqual(status, 0)
+        fixture.sessionid, fixture.sequenceid = made.csr_sessionid, 0
+        self.assertFalse(self.clients.silent(self.first, fixture.clock.seconds()))
+        self.assertEqual(self.status(closeArgs(stateid)), "NFS4_OK")
 
     def test_share(self) -> None:
         """

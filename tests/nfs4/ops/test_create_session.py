@@ -14,13 +14,14 @@ from pnfs.nfs4.ops.create_session import (
     CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
     CREATE_SESSION4_FLAG_CONN_RDMA,
     CREATE_SESSION4_FLAG_PERSIST,
+    CREATE_SESSION4args,
     channel_attrs4,
 )
 from pnfs.nfs4.status import nfsstat4
 from pnfs.rpc.auth import NO_CREDENTIAL, encodeAuthSys
 from pnfs.state.sessions import SessionLimits
 from pnfs.values import Credential
-from tests.nfs4.fixture import Fixture
+from tests.nfs4.fixture import Fixture, args
 
 OTHER = Credential(1000, 1000, frozenset({1000}), 1)
 GSS = (6, gss_cb_handles4(1, b"a", b"b"))
@@ -82,7 +83,8 @@ class CreateSessionTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """
-        What is granted stays within the server's limits; header padding is never.
+        What is granted stays within the server's limits; header padding is never
+        (headerpadsize 0: chimera #1164).
         """
         most = channel_attrs4(64, *[0xFFFFFFFF] * 5, [1])
         status, made = self.create(fore=most, back=most)
@@ -158,6 +160,23 @@ class CreateSessionTests(SynchronousTestCase):
         status, made = self.create(2, CREATE_SESSION4_FLAG_CONN_RDMA)
         self.assertEqual((status, made.csr_flags), (0, 0))
 
+    def test_onlyOp(self) -> None:
+        """
+        Without SEQUENCE it stands alone, and is not done otherwise (CREATE_SESSION is
+        the only operation: chimera #298).
+        """
+        channel = channel_attrs4(0, 4096, 4096, 0, 8, 8, [])
+        wire = args(
+            43,
+            CREATE_SESSION4args(
+                self.clientid, 1, 0, channel, channel, 0x40000000, [(0, None)]
+            ),
+        )
+        reply = self.fixture.compound(wire, wire)
+        self.assertEqual(reply.status, nfsstat4.NFS4ERR_NOT_ONLY_OP)
+        self.assertEqual(len(self.fixture.server.sessions), 0)
+        self.assertEqual(self.fixture.compound(wire).status, 0)
+
     def test_unknownClient(self) -> None:
         """
         A clientid of another time is stale.
@@ -167,7 +186,8 @@ class CreateSessionTests(SynchronousTestCase):
 
     def test_expired(self) -> None:
         """
-        So is one whose lease is over.
+        So is one whose lease is over (expired and unknown ids are STALE_CLIENTID:
+        chimera #358, #552).
         """
         self.create()
         self.fixture.clock.advance(91.0)
@@ -214,7 +234,8 @@ class CreateSessionTests(SynchronousTestCase):
 
     def test_onlyGSS(self) -> None:
         """
-        A client that takes callbacks with RPCSEC_GSS only gets no back channel.
+        A client that takes callbacks with RPCSEC_GSS only gets no back channel (back
+        channel security: honour the GSS choice or refuse: chimera #1165).
         """
         status, made = self.create(
             1, CREATE_SESSION4_FLAG_CONN_BACK_CHAN, security=[GSS]

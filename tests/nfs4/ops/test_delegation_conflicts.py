@@ -28,6 +28,7 @@ from tests.nfs4.ops.files import (
     BOTH,
     READ,
     WRITE,
+    lockNew,
     openArgs,
     unchecked,
 )
@@ -157,7 +158,7 @@ class ConflictTests(DelegationCase):
     def test_changesUnderReadDelegation(self) -> None:
         """
         Whatever changes a file takes read delegations back first, whichever way it
-        comes (chimera 330: conflicting op waits (DELAY) until returned, also for chmod
+        comes (chimera #330: conflicting op waits (DELAY) until returned, also for chmod
         and link/rename/remove). The filehandle is byte-identical to that of GETFH.
         """
         self.check("writers", False)
@@ -185,7 +186,7 @@ class ConflictTests(DelegationCase):
 
     def test_ownAccess(self) -> None:
         """
-        Nothing that the holder does recalls its own delegation (chimera 870: never
+        Nothing that the holder does recalls its own delegation (chimera #870: never
         recall the holder's own delegation for its own READ/WRITE/LOCK/SETATTR).
         """
         for write in (False, True):
@@ -197,6 +198,18 @@ class ConflictTests(DelegationCase):
                     does = getattr(self, kind)()[name]
                     self.assertEqual(does(self.one), "NFS4_OK", name)
                     self.assertEqual(self.one.answer(), [], name)
+
+    def test_ownLock(self) -> None:
+        """
+        Nor does its LOCK (never recall the holder's own delegation for its own LOCK:
+        chimera #870).
+        """
+        self.writeDelegation()
+        for locktype in (1, 2):
+            lock = lockNew(self.opened, locktype, 0, 10, b"locker %d" % locktype)
+            status = self.one.status_(self.file, lock)
+            self.assertEqual(status, "NFS4_OK" if locktype == 1 else "NFS4ERR_DENIED")
+        self.assertEqual(self.one.answer(), [])
 
     def test_onlyOthers(self) -> None:
         """

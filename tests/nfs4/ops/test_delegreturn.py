@@ -44,7 +44,7 @@ class ReturnTests(DelegationCase):
 
     def test_byAnother(self) -> None:
         """
-        By its owner alone (chimera 1414: DELEGRETURN only by the owner).
+        By its owner alone (chimera #1414: DELEGRETURN only by the owner).
         """
         held = self.readDelegation()
         self.assertEqual(self.two.give(self.file, held), "NFS4ERR_BAD_STATEID")
@@ -67,7 +67,7 @@ class ReturnTests(DelegationCase):
 
     def test_wrongSeqid(self) -> None:
         """
-        The seqid is that of the grant; zero stands for it, too (chimera 302).
+        The seqid is that of the grant; zero stands for it, too (chimera #302).
         """
         held = self.readDelegation()
         later = b"\0\0\0\2" + held[4:]

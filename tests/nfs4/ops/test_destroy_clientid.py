@@ -29,7 +29,8 @@ class DestroyClientidTests(SynchronousTestCase):
 
     def test_busy(self) -> None:
         """
-        A client with sessions or state stays.
+        A client with sessions or state stays (busy while sessions or leased state
+        exist: chimera #299).
         """
         client = self.fixture.client
         self.assertEqual(self.destroy(), nfsstat4.NFS4ERR_CLIENTID_BUSY)

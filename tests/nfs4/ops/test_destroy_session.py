@@ -48,7 +48,8 @@ class DestroySessionTests(SynchronousTestCase):
 
     def test_own(self) -> None:
         """
-        Within itself it must be the last operation, and is answered.
+        Within itself it must be the last operation, and is answered (DESTROY_SESSION is
+        the last operation: chimera #299).
         """
         reply = self.fixture.run(self.destroy(), args(38))
         self.assertEqual(reply.status, nfsstat4.NFS4ERR_NOT_ONLY_OP)
@@ -67,7 +68,8 @@ class DestroySessionTests(SynchronousTestCase):
 
     def test_notBound(self) -> None:
         """
-        A connection that does not belong to the session cannot end it.
+        A connection that does not belong to the session cannot end it (DESTROY_SESSION
+        over an unbound connection refused: chimera #348).
         """
         reply = self.fixture.compound(self.destroy(), connection=self.fixture.connect())
         self.assertEqual(reply.status, nfsstat4.NFS4ERR_CONN_NOT_BOUND_TO_SESSION)

@@ -68,7 +68,8 @@ class ExchangeIdTests(SynchronousTestCase):
 
     def test_again(self) -> None:
         """
-        A confirmed client that asks again gets the same clientid, marked confirmed.
+        A confirmed client that asks again gets the same clientid, marked confirmed
+        (case 2 returns the same id with CONFIRMED_R: chimera #297).
         """
         self.fixture.mount()
         status, found = self.fixture.exchangeId()
@@ -112,8 +113,8 @@ class ExchangeIdTests(SynchronousTestCase):
 
     def test_flags(self) -> None:
         """
-        Bits that mean nothing in a request are refused, SUPP_FENCE_OPS in minor
-        version 1 too.
+        Bits that mean nothing in a request are refused, SUPP_FENCE_OPS in minor version
+        1 too (flags and fence operations validated: chimera #354).
         """
         for flags in (0x8, EXCHGID4_FLAG_CONFIRMED_R, EXCHGID4_FLAG_SUPP_FENCE_OPS):
             status, _ = self.fixture.exchangeId(flags=flags)
@@ -130,8 +131,9 @@ class ExchangeIdTests(SynchronousTestCase):
 
     def test_stateProtection(self) -> None:
         """
-        State protection is never promised: a client that asks for it over AUTH_SYS
-        is refused and can ask for none.
+        State protection is never promised: a client that asks for it over AUTH_SYS is
+        refused and can ask for none (do not advertise SSV unless enforced: chimera
+        #400, #946).
         """
         ops = state_protect_ops4(0, 0)
         self.assertEqual(self.protected((SP4_MACH_CRED, ops)), nfsstat4.NFS4ERR_INVAL)

@@ -116,8 +116,8 @@ class StateidTests(SynchronousTestCase):
 
     def test_tooMany(self) -> None:
         """
-        More stateids than a reply is meant for are refused before anything is
-        read.
+        More stateids than a reply is meant for are refused before anything is read
+        (bound the array of TEST_STATEID: chimera #1418).
         """
         reply = self.fixture.run(struct.pack(">II", 55, 100000))
         self.assertEqual(reply.take(55)[0], nfsstat4.NFS4ERR_BADXDR)
@@ -125,7 +125,8 @@ class StateidTests(SynchronousTestCase):
     def test_locksHeld(self) -> None:
         """
         What still stands for something is not freed: opens, locks, layouts (a lock
-        owner's state is not freed under its locks: chimera #328, c:267b8d84).
+        owner's state is not freed under its locks: chimera #328, c:267b8d84; a layout
+        stateid is not a lock stateid, LOCKS_HELD rules: #324, #1370).
         """
         for stateid in (self.open, self.lock, self.layout.stateid):
             self.assertEqual(self.free(stateid), "NFS4ERR_LOCKS_HELD")

@@ -80,8 +80,9 @@ class GetDeviceInfoTests(SynchronousTestCase):
 
     def test_notifications(self) -> None:
         """
-        Of the notifications asked for, change and delete are promised: with both,
-        a Linux client keeps the device. The bitmap has one word, or none.
+        Of the notifications asked for, change and delete are promised: with both, a
+        Linux client keeps the device. The bitmap has one word, or none (an empty
+        notification bitmap when there are none: chimera #405).
         """
         for asked, wire in (
             (0b110, struct.pack(">II", 1, 0b110)),
@@ -97,7 +98,8 @@ class GetDeviceInfoTests(SynchronousTestCase):
 
     def test_onlyNotifications(self) -> None:
         """
-        A maxcount of 0 asks for notifications only, and is no error.
+        A maxcount of 0 asks for notifications only, and is no error (maxcount 0 is OK
+        with an empty body: chimera #1091).
         """
         found = self.info(self.files, 1, maxcount=0)
         self.assertEqual(found.gdir_device_addr.da_addr_body, b"")
@@ -106,7 +108,7 @@ class GetDeviceInfoTests(SynchronousTestCase):
     def test_tooSmall(self) -> None:
         """
         A client that takes too few bytes is told how many are needed, everything
-        counted.
+        counted (TOOSMALL counts all overhead and gives mincount: chimera #1171).
         """
         whole = len(self.ask(self.files, 1).rest) - 8
         reply = self.ask(self.files, 1, whole - 1)
@@ -116,8 +118,8 @@ class GetDeviceInfoTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """
-        An unknown device, one of another layout type, and an unknown layout type
-        are told apart.
+        An unknown device, one of another layout type, and an unknown layout type are
+        told apart (an unknown id is NOENT: chimera #1170).
         """
         self.assertStatus(nfsstat4.NFS4ERR_NOENT, bytes(16), 1)
         self.assertStatus(nfsstat4.NFS4ERR_NOENT, self.files, 4)

@@ -117,8 +117,8 @@ class GetattrTests(DelegationCase):
     def test_changed(self) -> None:
         """
         What it has not written back yet counts; the change attribute grows each time
-        somebody asks, since its holder does not count any further (chimera 1052:
-        apply the 10.4.3 combine rule, strictly increasing change).
+        somebody asks, since its holder does not count any further (chimera #1052: apply
+        the 10.4.3 combine rule, strictly increasing change).
         """
         self.hold()
         self.says(self.first + 1, 4711)

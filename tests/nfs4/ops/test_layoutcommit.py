@@ -66,7 +66,8 @@ class LayoutCommitTests(SynchronousTestCase):
 
     def test_sizeFromDataServers(self) -> None:
         """
-        The size is what the data servers say, whatever the client does.
+        The size is what the data servers say, whatever the client does (COMMIT and
+        close bring the size to the metadata server: chimera #681).
         """
         held = self.fixture.hold()
         self.fixture.data.sizes[self.fixture.inode.handle] = 5000
@@ -93,7 +94,8 @@ class LayoutCommitTests(SynchronousTestCase):
 
     def test_noLayout(self) -> None:
         """
-        Without a layout of the file there is nothing to commit.
+        Without a layout of the file there is nothing to commit (the stateid in
+        LAYOUTCOMMIT is checked: chimera #970).
         """
         held = self.fixture.hold()
         with self.fixture.other() as opened:

@@ -39,8 +39,8 @@ class LayoutErrorTests(SynchronousTestCase):
 
     def test_counted(self) -> None:
         """
-        The error is counted by device and passed on to whoever repairs (LAYOUTERROR:
-        chimera #415).
+        The error is counted by device and passed on to whoever repairs (LAYOUTERROR
+        must not be NOTSUPP: chimera #415, #645).
         """
         told: list[Any] = []
         self.fixture.server.layouts.listeners.append(lambda *said: told.append(said))

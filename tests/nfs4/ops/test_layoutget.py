@@ -145,7 +145,8 @@ class LayoutGetTests(SynchronousTestCase):
 
     def test_badArguments(self) -> None:
         """
-        Requests that make no sense are refused.
+        Requests that make no sense are refused (iomode ANY or junk is BADIOMODE:
+        chimera #1092; maxcount respected: #1003).
         """
         for error, more in (
             (nfsstat4.NFS4ERR_BADIOMODE, {"iomode": 3}),
@@ -196,7 +197,8 @@ class LayoutGetTests(SynchronousTestCase):
 
     def test_stateids(self) -> None:
         """
-        The stateid must be the caller's, of this file, and current.
+        The stateid must be the caller's, of this file, and current (the stateid in
+        LAYOUTGET is checked: chimera #970).
         """
         fixture = self.fixture
         opened = fixture.opened.stateid
@@ -385,7 +387,8 @@ class LayoutGetTests(SynchronousTestCase):
 
     def test_recallUnderWay(self) -> None:
         """
-        While a recall runs, nobody gets a layout of the file.
+        While a recall runs, nobody gets a layout of the file (LAYOUTGET during a recall
+        is RECALLCONFLICT: chimera #1378).
         """
         self.fixture.hold()
         self.fixture.recaller.recallLayouts(self.fixture.state, "test")

@@ -61,7 +61,8 @@ class LayoutReturnTests(SynchronousTestCase):
 
     def test_partial(self) -> None:
         """
-        What is not returned stays, under a stateid whose seqid has moved.
+        What is not returned stays, under a stateid whose seqid has moved (a partial
+        range keeps the rest: chimera #1426).
         """
         held = self.fixture.hold()
         status, left = self.giveBack(held, iomode=2, offset=0, length=65536)
@@ -148,8 +149,9 @@ class LayoutReturnTests(SynchronousTestCase):
 
     def test_stateids(self) -> None:
         """
-        The stateid must be a layout's, of the caller, on this file; its seqid must
-        not be 0, not ahead, and not from before the last LAYOUTGET.
+        The stateid must be a layout's, of the caller, on this file; its seqid must not
+        be 0, not ahead, and not from before the last LAYOUTGET (LAYOUTRETURN with seqid
+        0 is BAD_STATEID: chimera #1093).
         """
         first = self.fixture.hold()
         held = self.fixture.hold()
@@ -233,7 +235,7 @@ class LayoutReturnTests(SynchronousTestCase):
     def test_everything(self) -> None:
         """
         LAYOUTRETURN4_ALL gives up all layouts of the client and the type, and no
-        others; sizes are learned first.
+        others; sizes are learned first (ALL forgets state: chimera #1004).
         """
         fixture = self.fixture
         fixture.hold()
@@ -251,7 +253,8 @@ class LayoutReturnTests(SynchronousTestCase):
 
     def test_fileSystem(self) -> None:
         """
-        LAYOUTRETURN4_FSID needs a filehandle, and spares other file systems.
+        LAYOUTRETURN4_FSID needs a filehandle, and spares other file systems (FSID
+        forgets state: chimera #1004).
         """
         self.fixture.hold()
         self.assertEqual(self.many(FSID), nfsstat4.NFS4ERR_NOFILEHANDLE)

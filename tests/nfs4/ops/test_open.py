@@ -364,8 +364,9 @@ class OpenTests(SynchronousTestCase):
 
     def test_truncateRecalls(self) -> None:
         """
-        Before a file is emptied, layouts of other clients are recalled: until
-        they are back the answer is DELAY. The caller's own layout stays.
+        Before a file is emptied, layouts of other clients are recalled: until they are
+        back the answer is DELAY. The caller's own layout stays (recall before truncate:
+        chimera #945).
         """
         fixture = self.fixture
         inode = fixture.make(b"file", 0o666)
@@ -487,7 +488,8 @@ class OpenTests(SynchronousTestCase):
 
     def test_notInGrace(self) -> None:
         """
-        Before a client has said RECLAIM_COMPLETE it opens nothing new.
+        Before a client has said RECLAIM_COMPLETE it opens nothing new (RECLAIM_COMPLETE
+        before an ordinary OPEN: chimera #538, #354).
         """
         fixture = self.fixture
         fixture.make(b"file")
@@ -549,7 +551,8 @@ class ReclaimTests(SynchronousTestCase):
     def test_notHeld(self) -> None:
         """
         A client of which nothing is recorded has nothing to reclaim; after
-        RECLAIM_COMPLETE nobody has.
+        RECLAIM_COMPLETE nobody has (CLAIM_PREVIOUS without a record is RECLAIM_BAD:
+        chimera #963; after RECLAIM_COMPLETE that client may not reclaim: #1088).
         """
         self.fixture.mount(b"stranger", reclaimComplete=False)
         self.assertEqual(self.reclaim(), nfsstat4.NFS4ERR_RECLAIM_BAD)

@@ -115,7 +115,8 @@ class GivingTests(DelegationCase):
     def test_unprovenBackChannel(self) -> None:
         """
         Neither does one that has a back channel but has never answered on it. The OPEN
-        does not wait for that (dittofs 597: the first OPEN waits for the CB_NULL probe).
+        does not wait for that (the first OPEN waits for the CB_NULL probe: chimera
+        #597).
         """
         three = self.fixture.holder(b"three")
         three.client.backProven = False
@@ -172,7 +173,7 @@ class GivingTests(DelegationCase):
     def test_ace(self) -> None:
         """
         The ACE names the holder and what it may do: other users of the client have to
-        ask (chimera 1413: delegation ACE names the holder).
+        ask (chimera #1413: delegation ACE names the holder).
         """
         self.file.mode = 0o754
         self.file.encoded.clear()
@@ -335,7 +336,7 @@ class StateidTests(DelegationCase):
 
     def test_anothers(self) -> None:
         """
-        Another client's delegation is nobody else's (chimera 524).
+        Another client's delegation is nobody else's (chimera #524).
         """
         held = self.readDelegation()
         status = self.two.status_(self.file, readArgs(held))
@@ -360,8 +361,8 @@ class StateidTests(DelegationCase):
 
     def test_notFreed(self) -> None:
         """
-        FREE_STATEID does not end a delegation: it is not a lock stateid (chimera 324,
-        1370: a layout or delegation stateid is not a lock stateid).
+        FREE_STATEID does not end a delegation: it is not a lock stateid (chimera #324,
+        #1370: a layout or delegation stateid is not a lock stateid).
         """
         held = self.readDelegation()
         status = self.one.status_(self.file, struct.pack(">I16s", 45, held))
@@ -384,7 +385,7 @@ class ClaimTests(DelegationCase):
     def test_byFilehandle(self) -> None:
         """
         Linux tells of its opens by CLAIM_DELEG_CUR_FH before it returns a delegation
-        (chimera 870: CLAIM_DELEG_CUR_FH supported).
+        (chimera #870: CLAIM_DELEG_CUR_FH supported).
         """
         held = self.readDelegation()
         opened = self.claimFH(held)
@@ -406,7 +407,7 @@ class ClaimTests(DelegationCase):
 
     def test_byNameOfAnother(self) -> None:
         """
-        The delegation must be of that very file (chimera 1416: CLAIM_DELEGATE_CUR
+        The delegation must be of that very file (chimera #1416: CLAIM_DELEGATE_CUR
         checks its stateid).
         """
         held = self.readDelegation()

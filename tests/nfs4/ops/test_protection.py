@@ -94,6 +94,24 @@ class ProtectionTests(SynchronousTestCase):
         self.assertEqual(ops.spo_must_enforce, LINUX_ENFORCE)
         self.assertEqual(ops.spo_must_allow, LINUX_ALLOW & ~(1 << 38) & ~(1 << 5))
 
+    def test_agreedForUsers(self) -> None:
+        """
+        Each operation that gives something up may be done with the machine's credential
+        for a user (DELEGPURGE and the other listed operations: chimera #1162).
+        """
+        arguments = EXCHANGE_ID4args(
+            client_owner4(b"verifier", b"all"),
+            0,
+            (SP4_MACH_CRED, state_protect_ops4(LINUX_ENFORCE, (1 << 76) - 1)),
+            [],
+        )
+        reply = self.fixture.compound(args(42, arguments), credential=KRB5I)
+        _, found = reply.take(42, EXCHANGE_ID4resok)
+        _, ops = found.eir_state_protect
+        self.assertEqual(
+            ops.spo_must_allow, sum(1 << n for n in (4, 7, 8, 14, 21, 45, 51, 55))
+        )
+
     def test_needsIntegrity(self) -> None:
         """
         Who cannot be told from somebody else is refused, and asks for none.

@@ -8,14 +8,16 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.nfs4.ops.read import read as readOperation
-from pnfs.nfs4.requests import putfh, read
+from pnfs.nfs4.requests import opaque, putfh, read
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import CURRENT_STATEID
 from pnfs.values import FileType, SetAttributes
+from tests.nfs4.fixture import sequenceArgs
 from tests.nfs4.ops.files import (
     BOB,
     BOTH,
@@ -114,6 +116,39 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(reply.take(25)[0], 0)
         self.refused("BAD_STATEID", CURRENT_STATEID)
 
+    def test_together(self) -> None:
+        """
+        Of several that wait each goes on with its own file (a deferred operation
+        resumes in its own context: chimera c:871f2790).
+        """
+        fixture = self.fixture
+        other = fixture.make(b"other")
+        fixture.data.files[other.handle] = bytearray(b"something else")
+        fixture.data.gate = Deferred()
+        waiting = [
+            (
+                inode,
+                fixture.send(
+                    sequenceArgs(fixture.sessionid, 1, slot, slot),
+                    putfh(fixture.fh(inode)),
+                    read(bytes(16), 0, 4),
+                    struct.pack(">I", 10),
+                ),
+            )
+            for slot, inode in ((1, self.inode), (2, other))
+        ]
+        self.assertEqual([outcome for _, outcome in waiting], [[], []])
+        fixture.data.gate.callback(None)
+        for inode, (reply,) in waiting:
+            reply.takeSequence()
+            reply.take(22)
+            self.assertEqual(reply.take(25)[0], 0)
+            data = bytes(fixture.data.files[inode.handle][:4])
+            self.assertEqual(reply.rest[4:12], struct.pack(">I", 4) + data)
+            reply.pos += 12
+            self.assertEqual(reply.take(10)[0], 0)
+            self.assertEqual(reply.rest, opaque(fixture.fh(inode)))
+
     def test_lockStateid(self) -> None:
         """
         A lock's stateid reads as its open does.
@@ -131,8 +166,9 @@ class ReadTests(SynchronousTestCase):
 
     def test_stateids(self) -> None:
         """
-        A stateid must be current, the caller's, and of this file; a layout's is
-        none for I/O here.
+        A stateid must be current, the caller's, and of this file; a layout's is none
+        for I/O here (a stateid of another client is BAD_STATEID, and it must name the
+        current file handle: chimera #524; seqid OLD or BAD: #302).
         """
         stateid = self.open(READ)
         self.open(BOTH)

@@ -39,7 +39,8 @@ class ReclaimCompleteTests(SynchronousTestCase):
 
     def test_once(self) -> None:
         """
-        It can be said once; the grace period is over when all have said it.
+        It can be said once; the grace period is over when all have said it (a second
+        one is COMPLETE_ALREADY: chimera #300).
         """
         recovery = self.fixture.server.recovery
         self.assertEqual(self.complete(), 0)
@@ -50,7 +51,8 @@ class ReclaimCompleteTests(SynchronousTestCase):
 
     def test_oneFS(self) -> None:
         """
-        For one file system it needs a filehandle, and ends nothing.
+        For one file system it needs a filehandle, and ends nothing (the one_fs form
+        needs a handle and does not end global reclaim: chimera #1006, #1422).
         """
         self.assertEqual(self.complete(True), nfsstat4.NFS4ERR_NOFILEHANDLE)
         self.assertEqual(self.complete(True, args(22)), 0)

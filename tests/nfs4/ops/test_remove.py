@@ -195,7 +195,8 @@ class RemoveTests(RemovalCase):
 
     def test_recall(self) -> None:
         """
-        Layouts of others are recalled before the last name goes.
+        Layouts of others are recalled before the last name goes (recall before REMOVE:
+        chimera #945, #1425).
         """
         inode = self.make(b"f")
         self.place(inode)
@@ -287,7 +288,8 @@ class RenameTests(RemovalCase):
 
     def test_replace(self) -> None:
         """
-        What is replaced goes as by REMOVE: recall first, then its data files.
+        What is replaced goes as by REMOVE: recall first, then its data files (recall
+        before RENAME-over: chimera #945).
         """
         self.make(b"new")
         victim = self.make(b"old")

@@ -12,12 +12,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.create_session import channel_attrs4
 from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.rpc.auth import encodeAuthSys
+from pnfs.rpc.message import callHeader
+from pnfs.rpc.peer import Peer
+from pnfs.rpc.program import Call, Program
 from pnfs.state.sessions import (
     SEQ4_STATUS_CB_PATH_DOWN,
     SEQ4_STATUS_RECALLABLE_STATE_REVOKED,
 )
 from pnfs.values import Credential
-from tests.nfs4.fixture import Fixture, Reply, args, sequenceArgs
+from tests.nfs4.fixture import Fixture, Reply, args, compoundArgs, sequenceArgs
 
 OTHER = Credential(1000, 1000, frozenset({1000}), 1)
 WORK = args(38)
@@ -137,6 +141,41 @@ class SequenceTests(SynchronousTestCase):
         self.assertEqual(first.status, nfsstat4.NFS4ERR_BAD_STATEID)
         self.assertEqual(self.ask(FAIL, cache=1).wire, first.wire)
 
+    def test_retryUnsent(self) -> None:
+        """
+        What has been said to a retry stays as it is while it waits to be sent, though
+        the slot has gone on (a retransmit must own the slot while its cached reply is
+        sent: chimera c:480e066f).
+        """
+        first = self.ask(WORK, cache=1)
+        wire = compoundArgs((sequenceArgs(self.session.id, 1, 1, 1, 1), WORK))
+        call = Call(1, self.fixture.credential, self.fixture.connection, len(wire) + 40)
+        unsent = self.fixture.compounds.compound(call, wire, 0)
+        assert isinstance(unsent, list)
+        self.assertEqual(self.ask(WORK, sequenceid=2, cache=1, tag=b"on").status, 0)
+        self.assertEqual(b"".join(bytes(piece) for piece in unsent), first.wire)
+
+    def test_retryXid(self) -> None:
+        """
+        A retry is answered under its own xid, not that of the first request (a replayed
+        reply carries the new xid: chimera #355).
+        """
+        sent: list[bytes] = []
+        program = Program(100003, {4: self.fixture.compounds.procedures()})
+        peer = Peer(
+            (program,),
+            lambda pieces, size: sent.append(b"".join(pieces)),
+            self.fixture.clock,
+        )
+        wire = compoundArgs((sequenceArgs(self.session.id, 1, 1, 1, 1), WORK))
+        credential = encodeAuthSys(0, 0, (), b"tests")
+        for xid in (7, 8):
+            header = callHeader(xid, 100003, 4, 1, credential, len(wire))
+            peer.recordReceived((header + wire)[4:])
+        first, again = sent
+        self.assertEqual((first[4:8], again[4:8]), (b"\0\0\0\7", b"\0\0\0\10"))
+        self.assertEqual((first[8:], self.done), (again[8:], 1))
+
     def test_retryBusy(self) -> None:
         """
         A retry of a request that is being served is told to wait.
@@ -154,8 +193,9 @@ class SequenceTests(SynchronousTestCase):
 
     def test_falseRetry(self) -> None:
         """
-        Another request with the sequence ID of the last one is no retry of it, nor
-        is the same one by somebody else.
+        Another request with the sequence ID of the last one is no retry of it, nor is
+        the same one by somebody else (same slot and seqid but another request is
+        SEQ_FALSE_RETRY: chimera #1007).
         """
         self.ask(WORK, cache=1)
         self.refused(nfsstat4.NFS4ERR_SEQ_FALSE_RETRY, WORK, WORK, cache=1)
@@ -202,18 +242,37 @@ class SequenceTests(SynchronousTestCase):
 
     def test_tooManyOps(self) -> None:
         """
-        More operations than agreed are refused before the slot moves on.
+        More operations than agreed are refused before the slot moves on (enforce
+        maxoperations: chimera #300, #345).
         """
         self.refused(nfsstat4.NFS4ERR_TOO_MANY_OPS, *[WORK] * 8)
         self.assertEqual(self.ask(*[WORK] * 7).status, 0)
 
     def test_requestTooBig(self) -> None:
         """
-        So is a request larger than agreed.
+        So is a request larger than agreed (enforce request and response sizes: chimera
+        #345).
         """
         most = self.session.maxRequest
         self.refused(nfsstat4.NFS4ERR_REQ_TOO_BIG, WORK, received=most + 1)
         self.assertEqual(self.ask(WORK, received=most).status, 0)
+
+    def test_errorLeavesSlot(self) -> None:
+        """
+        What SEQUENCE refuses moves no slot on, and the reply kept there is still had (a
+        SEQUENCE error leaves slot seqid and cache untouched: chimera #1381).
+        """
+        first = self.ask(WORK, cache=1)
+        most = self.session.maxRequest
+        for status, ops, more in (
+            (nfsstat4.NFS4ERR_TOO_MANY_OPS, [WORK] * 8, {}),
+            (nfsstat4.NFS4ERR_REQ_TOO_BIG, [WORK], {"received": most + 1}),
+            (nfsstat4.NFS4ERR_BAD_HIGH_SLOT, [WORK], {"highest": 64}),
+            (nfsstat4.NFS4ERR_BADXDR, [WORK], {"cache": 2}),
+        ):
+            self.refused(status, *ops, sequenceid=2, **more)
+            self.assertEqual(self.ask(WORK, cache=1).wire, first.wire)
+        self.assertEqual(self.ask(WORK, sequenceid=2).status, 0)
 
     def small(self, response: int, cached: int) -> None:
         """
@@ -225,8 +284,8 @@ class SequenceTests(SynchronousTestCase):
 
     def test_replyTooBig(self) -> None:
         """
-        A reply larger than agreed is replaced by an error that fits, and the slot
-        goes on.
+        A reply larger than agreed is replaced by an error that fits, and the slot goes
+        on (enforce response sizes: chimera #345).
         """
         self.small(4096, 100)
         reply = self.ask(BIG)
@@ -235,7 +294,8 @@ class SequenceTests(SynchronousTestCase):
 
     def test_replyTooBigToCache(self) -> None:
         """
-        A reply too large to be kept is refused if it is to be kept.
+        A reply too large to be kept is refused if it is to be kept (enforce cached
+        response sizes: chimera #345).
         """
         self.small(65536, 4096)
         self.assertEqual(self.ask(BIG).status, 0)
@@ -266,7 +326,8 @@ class SequenceTests(SynchronousTestCase):
 
     def test_lease(self) -> None:
         """
-        Only a SEQUENCE that succeeds renews the lease.
+        Only a SEQUENCE that succeeds renews the lease (lease renewed only when SEQUENCE
+        returns OK: chimera #1087).
         """
         self.fixture.clock.advance(50.0)
         self.refused(nfsstat4.NFS4ERR_SEQ_MISORDERED, sequenceid=5)
@@ -276,8 +337,8 @@ class SequenceTests(SynchronousTestCase):
 
     def test_flags(self) -> None:
         """
-        The client is told when callbacks do not reach it and when something has
-        been revoked.
+        The client is told when callbacks do not reach it and when something has been
+        revoked (SEQUENCE status flags CB_PATH_DOWN and revoked state: chimera #402).
         """
         client = self.fixture.client
         client.layouts["f"] = object()

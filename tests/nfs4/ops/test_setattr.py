@@ -287,8 +287,8 @@ class SizeTests(SetattrCase):
 
     def test_recall(self) -> None:
         """
-        Other clients' layouts are recalled first (defects section 7), the caller's
-        own stay.
+        Other clients' layouts are recalled first (defects section 7), the caller's own
+        stay (recall before truncate: chimera #945).
         """
         inode = self.make(b"f")
         layout = self.layoutFor(inode)
