@@ -118,7 +118,7 @@ class CopyTests(LinuxTestCase):
         try:
             while "copied-short" not in guest.output and time.monotonic() < deadline:
                 os.kill(pid, signal.SIGSTOP)
-                time.sleep(1.5)
+                time.sleep(3.0)
                 os.kill(pid, signal.SIGCONT)
                 time.sleep(0.1)
         finally:
