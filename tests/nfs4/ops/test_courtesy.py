@@ -15,12 +15,13 @@ from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.ops.courtesy import sharesGiveWay
 from pnfs.nfs4.ops.destroy_session import DESTROY_SESSION4args
 from pnfs.nfs4.ops.unlinked import stateDropper
+from pnfs.nfs4.requests import putfh
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state.errors import Delay
 from pnfs.state.opens import denied
 from pnfs.state.stateids import State
 from pnfs.values import NFS4_UINT64_MAX as ALL
-from tests.nfs4.fixture import args
+from tests.nfs4.fixture import args, sequenceArgs
 from tests.nfs4.layoutfixture import LayoutFixture
 from tests.nfs4.ops.files import (
     BOTH,
@@ -138,6 +139,28 @@ class CourtesyTests(SynchronousTestCase):
             self.assertIsInstance(stateid, bytes)
             self.assertNotIn(away, list(self.clients))
             self.assertEqual(self.status(closeArgs(stateid)), "NFS4_OK")
+
+    def test_purged(self) -> None:
+        """
+        One that has lost all is told so by the end of its session and client ID, before
+        it could use a stateid (a purged client's stateids answer EXPIRED, not BAD:
+        chimera #320; here none of them gets as far as that).
+        """
+        stateid = self.open(READ, WRITE)
+        fixture = self.fixture
+        old = fixture.clientid, fixture.sessionid, fixture.sequenceid
+        self.wait()
+        self.other()
+        self.assertIsInstance(self.open(WRITE), bytes)
+        clientid, sessionid, sequenceid = old
+        reply = fixture.compound(
+            sequenceArgs(sessionid, sequenceid + 1),
+            putfh(fixture.fh(self.inode)),
+            closeArgs(stateid),
+        )
+        self.assertEqual((reply.count, reply.status), (1, nfsstat4.NFS4ERR_BADSESSION))
+        status, _ = fixture.createSession(clientid, 2)
+        self.assertEqual(status, nfsstat4.NFS4ERR_STALE_CLIENTID)
 
     def test_noConflict(self) -> None:
         """

@@ -158,8 +158,9 @@ class ConflictTests(DelegationCase):
     def test_changesUnderReadDelegation(self) -> None:
         """
         Whatever changes a file takes read delegations back first, whichever way it
-        comes (chimera #330: conflicting op waits (DELAY) until returned, also for chmod
-        and link/rename/remove). The filehandle is byte-identical to that of GETFH.
+        comes (chimera #330, c:cc819bb7: conflicting op waits (DELAY) until returned,
+        also for chmod and link/rename/remove). The filehandle is byte-identical to that
+        of GETFH.
         """
         self.check("writers", False)
 
@@ -186,8 +187,9 @@ class ConflictTests(DelegationCase):
 
     def test_ownAccess(self) -> None:
         """
-        Nothing that the holder does recalls its own delegation (chimera #870: never
-        recall the holder's own delegation for its own READ/WRITE/LOCK/SETATTR).
+        Nothing that the holder does recalls its own delegation (chimera #870,
+        c:0c5e685e: never recall the holder's own delegation for its own
+        READ/WRITE/LOCK/SETATTR).
         """
         for write in (False, True):
             for kind in ("readers", "writers"):

@@ -168,7 +168,7 @@ class ReadTests(SynchronousTestCase):
         """
         A stateid must be current, the caller's, and of this file; a layout's is none
         for I/O here (a stateid of another client is BAD_STATEID, and it must name the
-        current file handle: chimera #524; seqid OLD or BAD: #302).
+        current file handle: chimera #524, c:49c56989; seqid OLD or BAD: #302).
         """
         stateid = self.open(READ)
         self.open(BOTH)
