@@ -14,9 +14,9 @@ _NAMED = {
     "show": ("ds.show", "show one", "Show all that is known of a data server."),
     "drain": (
         "ds.drain",
-        "give it no new files, and move away what it has",
-        "From now on no new files go there; what is there stays in use until it has "
-        "been moved to other data servers. 'pnfs ds enable' calls it off.",
+        "give it no new files",
+        "From now on no new files go there; what is there stays in use. "
+        "'pnfs ds enable' calls it off.",
     ),
     "disable": (
         "ds.disable",

@@ -241,7 +241,8 @@ class Membership:
         name = member.record.name
         return (
             f"files of export {single[0]} may have no other copy than that on {name}; "
-            f"'pnfs ds drain {name}' moves them away first, --force goes on without them"
+            f"after 'pnfs ds drain {name}' a copy of them lies elsewhere, "
+            "--force goes on without them"
         )
 
     def _scarce(self, member: Member) -> str:
@@ -309,8 +310,8 @@ class Membership:
             ) from None
         if left:
             raise Refused(
-                f"files are left on {name}; 'pnfs ds drain {name}' moves them, "
-                f"'pnfs ds show {name}' says how far it is"
+                f"files are left on {name}; after 'pnfs ds drain {name}', copy them, "
+                "and remove the originals"
             )
         if member.gone or member.state.takesNew:
             raise Refused(f"{name} has been changed meanwhile; look at it again")
