@@ -282,6 +282,8 @@ async def refreshWritten(
     try:
         await server.data.refresh(export, inode)
     except BackendError:
+        # It may have opened the file meanwhile.
+        state = inode.state
         if state is not None and opensForWriting(state, client):
             raise
         # A dead data server must not hide the file: answer what is known.

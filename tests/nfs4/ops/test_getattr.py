@@ -274,6 +274,26 @@ class GetattrTests(NamespaceCase):
         self.assertEqual(self.attributes(self.fh(inode), 4)[1], bytes(8))
 
 
+    def test_deadDataServerWriter(self) -> None:
+        """
+        Who has opened the file for writing while its data servers were asked is not
+        told a size that may be too small: it would append there, over bytes that it
+        has written before a restart of the metadata server.
+        """
+        inode = self.make(b"f")
+        self.place(inode)
+        self.fixture.server.unsure = True
+
+        async def openedMeanwhile() -> None:
+            self.openFor(inode)
+            raise Unreachable()
+
+        self.data.onRefresh = openedMeanwhile
+        self.assertEqual(
+            self.status(PUTFH(self.fh(inode)), GETATTR(4)), nfsstat4.NFS4ERR_DELAY
+        )
+
+
 class PlanTests(NamespaceCase):
     """
     L{pnfs.nfs4.fattr_plan} in its own words.
