@@ -1,6 +1,7 @@
 """
 Clients that recover like a kernel's: after a restart of the metadata server they
-reclaim what they had open and locked, then say RECLAIM_COMPLETE.
+reclaim what they had open and locked, then say RECLAIM_COMPLETE, and open anew what
+they were not allowed to reclaim. All that comes before anything else is asked.
 """
 
 from __future__ import annotations
@@ -42,17 +43,20 @@ class RecoveringSession(SessionClient):
     """
     A session that reclaims.
 
-    @ivar reclaim: reclaims everything in a new session.
+    @ivar reclaim: reclaims everything in a new session; openAnew: opens what could
+        not be reclaimed.
     @ivar renewed: when the last request was sent that the server has answered: the
         lease lasts at least from then on.
     """
 
     reclaim: Callable[[Slots, float], Awaitable[None]]
+    openAnew: Callable[[Slots, float], Awaitable[None]]
     renewed = 0.0
 
     async def _reclaimComplete(self, session: Slots, until: float) -> None:
         await self.reclaim(session, until)
         await super()._reclaimComplete(session, until)
+        await self.openAnew(session, until)
 
     async def inNewSession(
         self, session: Slots, until: float, operations: Sequence[bytes]
@@ -217,6 +221,8 @@ class RecoveringMount(Mount):
         session.onNewClientid = self._forgotten
         session.onStatusFlags = self._statusFlags
         session.reclaim = self._reclaim
+        session.openAnew = self._openAnew
+        self._refused: list[OpenFile] = []
         self.session: RecoveringSession = session
         self._owners = 0
 
@@ -261,6 +267,7 @@ class RecoveringMount(Mount):
     # -- recovery --------------------------------------------------------------------
 
     async def _reclaim(self, session: Slots, until: float) -> None:
+        self._refused = []
         for opened in list(self.opened):
             await self._reclaimOne(session, until, opened)
 
@@ -282,14 +289,10 @@ class RecoveringMount(Mount):
         except OperationFailed:
             if opened.exclusive:
                 opened.lost = True
+            else:
+                self._refused.append(opened)
             return
-        file.stateid = results.opened()
-        try:
-            results.operation(9)
-        except OperationFailed:
-            pass
-        else:
-            opened.onSize(results.attributes()[4], asked)
+        self._openAgain(opened, results, asked)
         if opened.lockStateid:
             results = await self._patiently(
                 session,
@@ -306,6 +309,39 @@ class RecoveringMount(Mount):
                 opened.lost = True
             else:
                 opened.lockStateid = results.fixed(16)
+
+    async def _openAnew(self, session: Slots, until: float) -> None:
+        for opened in self._refused:
+            file = opened.file
+            asked = opened.onAsk()
+            results = await self._patiently(
+                session,
+                until,
+                lambda: [
+                    requests.putfh(file.fh),
+                    requests.openAgain(file._owner, file._share),
+                    requests.getattr_(SIZE),
+                ],
+            )
+            try:
+                results.operation(22)
+                results.operation(18)
+            except OperationFailed:
+                # Whoever uses it will see.
+                continue
+            self._openAgain(opened, results, asked)
+
+    def _openAgain(self, opened: OpenFile, results: Results, asked: Any) -> None:
+        """
+        The file is open; if the server tells the size now, that is believed.
+        """
+        opened.file.stateid = results.opened()
+        try:
+            results.operation(9)
+        except OperationFailed:
+            pass
+        else:
+            opened.onSize(results.attributes()[4], asked)
 
     async def _patiently(
         self, session: Slots, until: float, operations: Callable[[], list[bytes]]

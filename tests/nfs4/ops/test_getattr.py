@@ -273,7 +273,6 @@ class GetattrTests(NamespaceCase):
         self.data.failure = Unreachable()
         self.assertEqual(self.attributes(self.fh(inode), 4)[1], bytes(8))
 
-
     def test_deadDataServerWriter(self) -> None:
         """
         Who has opened the file for writing while its data servers were asked is not
