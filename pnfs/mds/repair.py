@@ -131,16 +131,17 @@ class FileRepair:
         name = placement.name
         await self._resize(placement, uuid, found.size)
         source = Source(column, origin, await self._track(origin, name))
-        size = found.size
         for _ in range(PASSES if source.token else 1):
             token = await self._track(origin, name)
+            # Not before: what makes the file longer between the two would lie
+            # behind this size, and be older than the token.
+            size = (await self._ask(origin, name)).size
             todo = await self._ranges(placement, source, size)
             if source.todo is not None and sum(n for _, n in todo) <= LITTLE:
                 break
             # What is copied now will be compared again.
             copied = await self._copy(placement, uuid, source, todo, told)
             source = Source(column, origin, token, copied)
-            size = (await self._ask(origin, name)).size
         return source
 
     async def finish(

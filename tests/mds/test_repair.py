@@ -219,6 +219,36 @@ class FileRepairTests(RepairCase):
         self.assertRepaired()
         self.assertEqual(self.get(7, 6)[0], b"direct")
 
+    def test_grows(self) -> None:
+        """
+        No byte is missing of a file to which a client appends with a layout, whenever
+        it does: also between any two questions to the data server that is copied from.
+        """
+        self.patch(pnfs.mds.repair, "LITTLE", 0)
+        name = self.placement().name
+        end = SIZE
+
+        def appending(call: Any) -> Any:
+            async def wrapped(*args: Any) -> Any:
+                nonlocal end
+                late = pattern(5000, end)
+                await self.good.inner.write(name, end, memoryview(late), 0)
+                end += len(late)
+                return await call(*args)
+
+            return wrapped
+
+        for call in ("getattr", "track", "changes", "checksums"):
+            with self.subTest(call):
+                patch = self.patch(self.good, call, appending(getattr(self.good, call)))
+                seen = self.aheadNow()
+                patch.restore()
+                self.now(self.finish(seen))
+                self.assertEqual(len(self.has(self.stale)), end)
+                self.assertEqual(self.has(self.stale), self.has(self.good))
+                placement = self.placement()
+                self.store(attrs.evolve(placement, stale=(self.stale.uuid,)))
+
     def test_busy(self) -> None:
         """
         A file that is written all the time is copied ahead a few times only.
