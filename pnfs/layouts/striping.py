@@ -1,7 +1,11 @@
 # -*- test-case-name: tests.layouts.test_striping -*-
 """
-Where a striped file's bytes are. Stripes are sparse: a byte has the same offset on
-its data server as in the file.
+Where the bytes of a file with several columns are. Columns are sparse: a byte has the
+same offset on its data server as in the file.
+
+The columns of a striped file take turns after each stripe unit. Those of a file in
+chunks have one chunk each, and are added as it grows. After C{CHUNKS_LIMIT} of them
+none is added any more: they take turns from then on.
 """
 
 from __future__ import annotations
@@ -9,6 +13,11 @@ from __future__ import annotations
 from typing import Iterator
 
 from pnfs.values import Placement
+
+CHUNKS_LIMIT = 64
+"""
+Columns of a file in chunks. Placements that are stored rely on it: it never changes.
+"""
 
 
 def pieces(
@@ -20,9 +29,13 @@ def pieces(
     @return: (column, offset, length) of each. Of a file in chunks, the last column
         goes on to the end: more are added before anything is written there.
     """
-    if not placement.chunk:
-        return split(offset, length, placement.stripeUnit, len(placement.columns))
-    return _chunks(offset, length, placement.chunk, len(placement.columns))
+    chunk = placement.chunk
+    columns = len(placement.columns)
+    if not chunk:
+        return split(offset, length, placement.stripeUnit, columns)
+    if columns >= CHUNKS_LIMIT:
+        return split(offset, length, chunk, columns)
+    return _chunks(offset, length, chunk, columns)
 
 
 def _chunks(
@@ -34,6 +47,34 @@ def _chunks(
         stop = end if column == columns - 1 else min(end, (column + 1) * chunk)
         yield column, offset, stop - offset
         offset = stop
+
+
+def missing(placement: Placement, end: int) -> int:
+    """
+    How many columns a file in chunks has to be given before it reaches to C{end}.
+    """
+    if not placement.chunk:
+        return 0
+    wanted = min(CHUNKS_LIMIT, -(-end // placement.chunk))
+    return max(0, wanted - len(placement.columns))
+
+
+def shares(placement: Placement, size: int) -> list[int]:
+    """
+    How many of a file's first bytes are in each column.
+    """
+    width = len(placement.columns)
+    unit = placement.chunk or placement.stripeUnit
+    if width == 1:
+        return [size]
+    rounds, left = divmod(size, unit * width)
+    found = [
+        rounds * unit + max(0, min(unit, left - column * unit))
+        for column in range(width)
+    ]
+    if placement.chunk and rounds and width < CHUNKS_LIMIT:
+        return [unit] * (width - 1) + [size - unit * (width - 1)]
+    return found
 
 
 def split(
@@ -58,33 +99,31 @@ def split(
 
 
 def pairs(
+    source: Placement,
     sourceOffset: int,
-    source: tuple[int, int],
+    destination: Placement,
     offset: int,
-    destination: tuple[int, int],
     length: int,
 ) -> Iterator[tuple[int, int, int, int]]:
     """
-    The pieces of a range that is copied between files striped differently, in order:
-    none of them crosses a column of either.
+    The pieces of a range that is copied from one file to another, in order: none of
+    them crosses a column of either.
 
-    @param source: stripe unit and number of columns; C{destination} likewise.
+    @param sourceOffset: where the range begins in the source.
     @return: (column of the source, column of the destination, position in the
         range, length) of each.
     """
     done = 0
+    theirs = pieces(source, sourceOffset, length)
+    ours = pieces(destination, offset, length)
+    left = room = sourceColumn = column = 0
     while done < length:
-        sourceColumn, left = _place(sourceOffset + done, *source)
-        column, room = _place(offset + done, *destination)
-        step = min(length - done, left or length, room or length)
+        if not left:
+            sourceColumn, _, left = next(theirs)
+        if not room:
+            column, _, room = next(ours)
+        step = min(left, room)
         yield sourceColumn, column, done, step
         done += step
-
-
-def _place(offset: int, unit: int, columns: int) -> tuple[int, int]:
-    """
-    The column of a byte, and how many more follow there; 0: all that do.
-    """
-    if columns == 1:
-        return 0, 0
-    return offset // unit % columns, unit - offset % unit
+        left -= step
+        room -= step

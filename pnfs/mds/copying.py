@@ -19,11 +19,12 @@ import attrs
 from twisted.internet.defer import DeferredSemaphore
 
 from pnfs.backends.ds.carrying import carry
-from pnfs.backends.ds.remote import gatherOutcomes
+from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import (
     BackendError,
     CrossDevice,
     PartnerFailed,
+    Unreachable,
     Unsupported,
 )
 from pnfs.layouts.mirrors import readOrder
@@ -130,7 +131,8 @@ class Copying:
 
         @raise BackendError: nothing of it could be copied.
         """
-        count = min(count, SLICE * len(placement.columns))
+        width = 1 if placement.chunk else len(placement.columns)
+        count = min(count, SLICE * width)
         found = Slice(offset, self._seconds() + SECONDS)
         runs = list(_runs(placement, offset, source, sourceOffset, count))
         outcomes = await gatherOutcomes(
@@ -244,6 +246,9 @@ class Copying:
         @raise Unreachable: a data server does not answer; if that was known before,
             nothing has been done.
         """
+        if placement.chunk or source.chunk:
+            await self._cloneChunks(placement, offset, source, sourceOffset, count)
+            return
         if not alike(placement, offset, source, sourceOffset):
             raise CrossDevice("the stripes of the files do not lie alike")
         await self._servers.onAll(
@@ -252,6 +257,50 @@ class Copying:
                 placement.name, offset, source.name, sourceOffset, count
             ),
         )
+
+    async def _cloneChunks(
+        self,
+        placement: Placement,
+        offset: int,
+        source: Placement,
+        sourceOffset: int,
+        count: int,
+    ) -> None:
+        """
+        As L{clone}, each data server its chunks.
+        """
+        todo = list(pairs(source, sourceOffset, placement, offset, count))
+        for there, here, _, _ in todo:
+            if not set(placement.columns[here]) <= set(source.columns[there]):
+                raise CrossDevice("the chunks of the files do not lie alike")
+        uuids = dict.fromkeys(
+            u for _, here, _, _ in todo for u in placement.columns[here]
+        )
+        for uuid in uuids:
+            if not self._servers.up(uuid):
+                raise Unreachable("a data server does not answer")
+        await gather(
+            [
+                self._servers.onFile(
+                    uuid,
+                    _cloner(
+                        placement.name,
+                        offset + start,
+                        source.name,
+                        sourceOffset + start,
+                        length,
+                    ),
+                )
+                for _, here, start, length in todo
+                for uuid in placement.columns[here]
+            ]
+        )
+
+
+def _cloner(
+    name: bytes, offset: int, source: bytes, sourceOffset: int, count: int
+) -> Any:
+    return lambda ds: ds.clone(name, offset, source, sourceOffset, count)
 
 
 def _runs(
@@ -267,29 +316,28 @@ def _runs(
     If the stripes of both files lie alike, each data server can be given the whole
     range: what is not in its stripes is a hole in both of its data files.
     """
-    if count > placement.stripeUnit * len(placement.columns) and alike(
-        placement, offset, source, sourceOffset
+    if (
+        not (placement.chunk or source.chunk)
+        and count > placement.stripeUnit * len(placement.columns)
+        and alike(placement, offset, source, sourceOffset)
     ):
         for column, mirrors in enumerate(placement.columns):
             for uuid in mirrors:
                 yield _Run(uuid, column, offset, sourceOffset, count)
         return
     for sourceColumn, column, start, length in pairs(
-        sourceOffset, _shape(source), offset, _shape(placement), count
+        source, sourceOffset, placement, offset, count
     ):
         for uuid in placement.columns[column]:
             yield _Run(uuid, sourceColumn, offset + start, sourceOffset + start, length)
-
-
-def _shape(placement: Placement) -> tuple[int, int]:
-    return placement.stripeUnit, len(placement.columns)
 
 
 def alike(
     placement: Placement, offset: int, source: Placement, sourceOffset: int
 ) -> bool:
     """
-    Does every data server that is to have a byte of a range have it in the source?
+    Does every data server that is to have a byte of a striped file have it in the
+    source?
     """
     columns: Sequence[Sequence[bytes]] = placement.columns
     return (

@@ -26,7 +26,7 @@ from pnfs.backends.errors import (
 )
 from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
-from pnfs.layouts.striping import split
+from pnfs.layouts.striping import pieces, shares
 from pnfs.mds.copies import UNHEARD, Copies
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
@@ -41,6 +41,7 @@ from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
 from pnfs.values import (
     Inode,
     IOMode,
+    ObjectAttributes,
     Placement,
     ReadResult,
     SetAttributes,
@@ -192,10 +193,7 @@ class DataFiles(SparseFiles, Copies):
                     for uuid in short
                 ]
             )
-            used = sum(
-                max(found[ds].used for ds in column if ds in found)
-                for column in placement.columns
-            )
+            used = _used(placement, found, size)
             mtime = max(a.mtime for a in found.values())
             await export.backend.storeDataAttributes(
                 inode, size, used, max(mtime, inode.mtime), None
@@ -288,13 +286,11 @@ class DataFiles(SparseFiles, Copies):
         results = await gather(
             [
                 self._readColumn(placement, column, start, length)
-                for column, start, length in split(
-                    offset, count, placement.stripeUnit, len(placement.columns)
-                )
+                for column, start, length in pieces(placement, offset, count)
             ]
         )
-        pieces = [piece for result in results for piece in result]
-        return ReadResult(pieces, count, offset + count >= size)
+        found = [piece for result in results for piece in result]
+        return ReadResult(found, count, offset + count >= size)
 
     async def _readColumn(
         self, placement: Placement, column: int, offset: int, count: int
@@ -312,10 +308,10 @@ class DataFiles(SparseFiles, Copies):
             except (Unreachable, IOFailed) as error:
                 problem = error
                 continue
-            pieces = list(result.pieces)
+            found = list(result.pieces)
             if result.count < count:
-                pieces.append(bytes(count - result.count))
-            return pieces
+                found.append(bytes(count - result.count))
+            return found
         raise self._servers.lost(mirrors, problem)
 
     async def write(
@@ -340,9 +336,7 @@ class DataFiles(SparseFiles, Copies):
         stable: int,
     ) -> WriteResult:
         name = placement.name
-        ranges = list(
-            split(offset, len(data), placement.stripeUnit, len(placement.columns))
-        )
+        ranges = list(pieces(placement, offset, len(data)))
         writes = []
         for column, start, length in ranges:
             part = data[start - offset : start - offset + length]
@@ -465,3 +459,23 @@ class DataFiles(SparseFiles, Copies):
         Remove nothing any more.
         """
         self.removals.stop()
+
+
+def _used(
+    placement: Placement, found: Mapping[bytes, ObjectAttributes], size: int
+) -> int:
+    """
+    The space that a file takes, its mirrors counted once. A data server may have
+    several of a file's chunks, and tells what they take together.
+    """
+    if not placement.chunk:
+        return sum(
+            max(found[ds].used for ds in column if ds in found)
+            for column in placement.columns
+        )
+    total = sum(each.used for each in found.values())
+    copies = sum(
+        share * sum(ds in found for ds in column)
+        for share, column in zip(shares(placement, size), placement.columns)
+    )
+    return total * size // copies if copies else total

@@ -2,7 +2,8 @@
 """
 Holes in a metadata server's files: found, made, filled with reserved space.
 
-The object of a stripe column has holes where the other columns' bytes are. So what
+The object of a stripe column has holes where the other columns' bytes are; so has that
+of a chunk. So what
 is a hole in the file is found by asking, for each stripe unit, the column that it is
 in; and looking for data, a column may say that it has none for a long way, which
 makes all its units on that way uninteresting.
@@ -16,7 +17,7 @@ from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.ds.segments import SMALLEST_HOLE
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable
 from pnfs.layouts.mirrors import readOrder
-from pnfs.layouts.striping import split
+from pnfs.layouts.striping import pieces
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.placing import Placing
 from pnfs.mds.turns import Turns
@@ -90,6 +91,8 @@ class SparseFiles:
         placement = placement.live
         if hole:
             return min(size, await self._seekHole(placement, offset, size))
+        if placement.chunk:
+            return await self._seekInChunks(placement, offset, size)
         found = await self._seekData(placement, offset)
         return None if found is None or found >= size else found
 
@@ -122,6 +125,30 @@ class SparseFiles:
         )
         return min((x for x in (found, *others) if x is not None), default=None)
 
+    async def _seekInChunks(
+        self, placement: Placement, offset: int, size: int
+    ) -> Optional[int]:
+        """
+        The first data, chunk by chunk. A data server may have other chunks in the
+        same data file.
+        """
+        columns = len(placement.columns)
+        ahead: dict[int, Optional[int]] = {}
+        while offset < size:
+            column, at, length = next(pieces(placement, offset, size - offset))
+            found = ahead.get(column, -1)
+            if found is not None and found < at:
+                found = await self._ask(placement, column, at, False)
+                ahead[column] = found
+            if found is not None and found < at + length:
+                return found if found < size else None
+            offset = at + length
+            if len(ahead) == columns:
+                # Nothing is before the first that any of them has.
+                left = [found for found in ahead.values() if found is not None]
+                offset = max(offset, min(left, default=size))
+        return None
+
     async def _columnData(
         self, placement: Placement, column: int, offset: int
     ) -> Optional[int]:
@@ -147,9 +174,7 @@ class SparseFiles:
 
         @return: C{size}, or more, if there is none.
         """
-        units = split(
-            offset, size - offset, placement.stripeUnit, len(placement.columns)
-        )
+        units = pieces(placement, offset, size - offset)
         if len(placement.columns) == 1:
             found = await self._ask(placement, 0, offset, True)
             return offset if found is None else found
@@ -186,9 +211,7 @@ class SparseFiles:
         results = await gather(
             [
                 self._segmentsOf(placement, column, start, length)
-                for column, start, length in split(
-                    offset, count, placement.stripeUnit, len(placement.columns)
-                )
+                for column, start, length in pieces(placement, offset, count)
             ]
         )
         segments: list[Segment] = []
@@ -248,7 +271,7 @@ class SparseFiles:
         @raise NoSpace:
         """
         free = 0
-        for column in placement.columns:
+        for column in {frozenset(column) for column in placement.columns}:
             spaces = [self._servers.byUUID(uuid).space for uuid in column]
             known = [space.spaceFree for space in spaces if space is not None]
             if len(known) < len(column):
@@ -259,12 +282,16 @@ class SparseFiles:
 
     async def _reserve(self, placement: Placement, offset: int, length: int) -> None:
         width = len(placement.columns)
-        if width > 1:
+        units = pieces(placement, offset, length)
+        if width > 1 and not placement.chunk:
             count = _RANGES * width
-            units = split(offset, length, placement.stripeUnit, width)
         else:
             count = 1
-            units = ((0, *piece) for piece in _pieces(offset, length))
+            units = (
+                (column, *part)
+                for column, start, whole in units
+                for part in _pieces(start, whole)
+            )
         while some := _take(units, count):
             ranges: dict[int, list[tuple[int, int]]] = {}
             for column, start, part in some:
