@@ -38,6 +38,28 @@ def pieces(
     return _chunks(offset, length, chunk, columns)
 
 
+def portions(
+    placement: Placement, column: int, offset: int, length: int
+) -> Iterator[tuple[int, int]]:
+    """
+    What one column has of a range of a file, in order: (offset, length) of each piece.
+    """
+    count = len(placement.columns)
+    if placement.chunk or count == 1:
+        for number, at, part in pieces(placement, offset, length):
+            if number == column:
+                yield at, part
+        return
+    unit = placement.stripeUnit
+    end = offset + length
+    number = offset // unit
+    number += (column - number) % count
+    while number * unit < end:
+        start = max(offset, number * unit)
+        yield start, min(end, (number + 1) * unit) - start
+        number += count
+
+
 def _chunks(
     offset: int, length: int, chunk: int, columns: int
 ) -> Iterator[tuple[int, int, int]]:

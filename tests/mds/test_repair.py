@@ -9,8 +9,9 @@ from typing import Any, Sequence
 import attrs
 
 import pnfs.mds.repair
+import pnfs.mds.transfer
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
-from pnfs.mds.repair import Source
+from pnfs.mds.transfer import Source
 from pnfs.values import ReadResult, SetAttributes
 from tests.contracts.data import readBytes
 from tests.mds.faulty import Faulty, MirroredCase, pattern
@@ -31,8 +32,8 @@ class RepairCase(MirroredCase):
         """
         super().setUp()
         self.patch(pnfs.mds.repair, "SMALL", 1024)
-        self.patch(pnfs.mds.repair, "STEP", 65536)
-        self.patch(pnfs.mds.repair, "UNIT", 4096)
+        self.patch(pnfs.mds.transfer, "STEP", 65536)
+        self.patch(pnfs.mds.transfer, "UNIT", 4096)
         self.put(0, pattern(SIZE + 5000, 7))
         placement = self.placement()
         self.good = self.byUUID(placement.columns[0][0])
@@ -224,7 +225,7 @@ class FileRepairTests(RepairCase):
         No byte is missing of a file to which a client appends with a layout, whenever
         it does: also between any two questions to the data server that is copied from.
         """
-        self.patch(pnfs.mds.repair, "LITTLE", 0)
+        self.patch(pnfs.mds.transfer, "LITTLE", 0)
         name = self.placement().name
         end = SIZE
 
@@ -253,7 +254,7 @@ class FileRepairTests(RepairCase):
         """
         A file that is written all the time is copied ahead a few times only.
         """
-        self.patch(pnfs.mds.repair, "LITTLE", 0)
+        self.patch(pnfs.mds.transfer, "LITTLE", 0)
         inner = self.stale.commit  # type: ignore[attr-defined]
         times = []
 
@@ -264,7 +265,7 @@ class FileRepairTests(RepairCase):
 
         self.patch(self.stale, "commit", commit)
         seen = self.aheadNow()
-        self.assertEqual(len(times), pnfs.mds.repair.PASSES)
+        self.assertEqual(len(times), pnfs.mds.transfer.PASSES)
         self.patch(self.stale, "commit", inner)
         self.now(self.finish(seen))
         self.assertRepaired()

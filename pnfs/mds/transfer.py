@@ -1,0 +1,499 @@
+# -*- test-case-name: tests.mds.test_repair -*-
+"""
+Giving a data server what it lacks of a file.
+
+A file is in one place and is to be in another one: a stale mirror is to be good again,
+or the file has other data servers, or is striped otherwise. Of the bytes that a data
+server is to have then and does not have now, data servers tell checksums, and copy
+among themselves what differs, in two goes: L{Transfer.ahead} while clients read and
+write, and L{Transfer.complete} while nobody does, of what has changed meanwhile: the
+data servers that are copied from keep track of that. What has been copied is compared
+again before it counts.
+
+A data server that has some of the file already (it is in use) is given the rest beside
+that. Nobody reads it there before the file is said to be in the other place; but the
+length of its data file counts, so nothing is copied there behind the end of the file,
+and nobody shortens the file while a piece is being copied.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Awaitable, Callable, Iterable, Iterator, Optional, Sequence
+
+import attrs
+from twisted.internet.defer import DeferredSemaphore
+
+from pnfs.backends.ds.remote import gather
+from pnfs.backends.errors import IOFailed, Unreachable, Unsupported
+from pnfs.layouts.mirrors import readOrder
+from pnfs.layouts.striping import pieces, portions
+from pnfs.mds.copying import Copying
+from pnfs.mds.dataservers import DataServers
+from pnfs.mds.turns import Turns
+from pnfs.values import ObjectAttributes, Placement, SetAttributes, Stable
+
+PASSES = 8
+"""How often what has changed meanwhile is copied ahead."""
+
+LITTLE = 32 << 20
+"""Bytes that are left to be compared while nobody may write."""
+
+STEP = 16 << 20
+"""Bytes that a data server is told to compare or to copy at a time."""
+
+STEPS = 4
+"""Of them under way for a data server of a file."""
+
+SCRAPS = 16
+"""As many instead if they are stripe units up to L{SCRAP} bytes."""
+
+SCRAP = 1 << 20
+
+UNIT = 256 << 10
+"""Bytes that are copied if one of them differs."""
+
+PERIOD = 4096
+"""Rows of stripes that are looked through for columns that lack nothing."""
+
+RANGES = 1024
+"""That are remembered as copied; of more, those near each other become one."""
+
+Told = Callable[[int], Awaitable[None]]
+"""Is told how many bytes have been copied; may take its time, and may raise."""
+
+Range = tuple[int, int]
+"""Offset and length."""
+
+
+@attrs.frozen
+class Source:
+    """
+    Where a column of the file is right.
+
+    @ivar token: of the moment from which on its data server tells what has changed;
+        empty: it does not.
+    @ivar todo: ranges of the column to be compared, as well as what has changed; None:
+        all of it.
+    """
+
+    column: int
+    uuid: bytes
+    token: bytes
+    todo: Optional[Sequence[Range]] = None
+
+
+@attrs.frozen
+class Task:
+    """
+    What a data server is to be given.
+
+    @ivar live: where the file is right, and is read and written.
+    @ivar target: where it is to be.
+    @ivar uuid: the data server.
+    @ivar key: of the L{Turns}, if each piece is to be copied in a shared turn; None if
+        who began has the turn, or nobody uses the data file yet.
+    @ivar told: of progress.
+    """
+
+    live: Placement
+    target: Placement
+    uuid: bytes
+    told: Told
+    key: Any = None
+
+    @property
+    def inUse(self) -> bool:
+        """
+        The data server has some of the file already.
+        """
+        return self.uuid in self.live.dataServers
+
+    @property
+    def whole(self) -> Optional[int]:
+        """
+        The column of which all is lacking, with nothing else in that data file: no
+        stripes have to be told apart. None if it is not so.
+        """
+        live, target = self.live, self.target
+        if (
+            self.inUse
+            or live.chunk
+            or target.chunk
+            or live.stripeUnit != target.stripeUnit
+            or len(live.columns) != len(target.columns)
+        ):
+            return None
+        mine = [n for n, column in enumerate(target.columns) if self.uuid in column]
+        return mine[0] if len(mine) == 1 else None
+
+    def lacking(self, offset: int, length: int) -> Iterator[tuple[int, int, int]]:
+        """
+        What it lacks of a range of the file.
+
+        @return: (column where it is now, offset, length) of each piece.
+        """
+        live, target, uuid = self.live, self.target, self.uuid
+        whole = self.whole
+        if whole is not None:
+            yield whole, offset, length
+            return
+        for column, mirrors in enumerate(target.columns):
+            if uuid not in mirrors:
+                continue
+            for at, part in portions(target, column, offset, length):
+                for origin, start, count in pieces(live, at, part):
+                    if uuid not in live.columns[origin]:
+                        yield origin, start, count
+
+    @property
+    def scraps(self) -> bool:
+        """
+        It lacks many small pieces.
+        """
+        units = {self.live.stripeUnit, self.target.stripeUnit} - {0}
+        return self.whole is None and 0 < min(units, default=0) <= SCRAP
+
+    def columns(self) -> list[int]:
+        """
+        The columns that it may lack something of.
+        """
+        whole = self.whole
+        if whole is not None:
+            return [whole]
+        live, target = self.live, self.target
+        mine = {n for n, mirrors in enumerate(target.columns) if self.uuid in mirrors}
+        others = {
+            n for n, mirrors in enumerate(live.columns) if self.uuid not in mirrors
+        }
+        if not mine or not others:
+            return []
+        if live.chunk or target.chunk:
+            return sorted(others & mine if live.chunk == target.chunk else others)
+        rows = [
+            each.stripeUnit * len(each.columns)
+            for each in (live, target)
+            if len(each.columns) > 1
+        ]
+        period = math.lcm(*rows)
+        if period > PERIOD * min(rows, default=1):
+            return sorted(others)
+        # Stripes lie alike again after that.
+        return sorted({column for column, _, _ in self.lacking(0, period)})
+
+
+class Transfer:
+    """
+    Has data servers copy what others lack.
+    """
+
+    def __init__(self, servers: DataServers, turns: Turns, copying: Copying) -> None:
+        self._servers = servers
+        self._turns = turns
+        self._copying = copying
+
+    async def ahead(self, task: Task) -> list[Source]:
+        """
+        Copy while clients go on.
+
+        @return: what is left to be done.
+        @raise BackendError: it cannot be done now.
+        """
+        sources = [await self._begin(task, column) for column in task.columns()]
+        if not task.inUse and sources:
+            await self._resize(task, await self._size(task))
+        sources = await gather([self._catchUp(task, source) for source in sources])
+        if len(sources) > 1:
+            # Some have waited for others, and have changed meanwhile.
+            sources = await gather([self._catchUp(task, source) for source in sources])
+        return sources
+
+    async def _begin(self, task: Task, column: int) -> Source:
+        uuid, _ = await self._source(task.live, column)
+        return Source(column, uuid, await self._track(uuid, task.live.name))
+
+    async def _catchUp(self, task: Task, source: Source) -> Source:
+        name = task.live.name
+        for _ in range(PASSES if source.token else 1):
+            token = await self._track(source.uuid, name)
+            # Not before: what makes the file longer between the two would lie
+            # behind this size, and be older than the token.
+            size = await self._size(task)
+            todo = await self._ranges(task, source, size)
+            if source.todo is not None and sum(n for _, n in todo) <= LITTLE:
+                break
+            # What is copied now will be compared again.
+            copied = await self._copy(task, source, todo)
+            source = Source(source.column, source.uuid, token, copied)
+        return source
+
+    async def complete(
+        self, task: Task, ready: Sequence[Source]
+    ) -> list[ObjectAttributes]:
+        """
+        Give a data server all that it lacks. To be called while nobody writes.
+
+        @param ready: what L{ahead} has told.
+        @return: the data files copied from.
+        @raise IOFailed: it is not what was copied there.
+        """
+        earlier = {source.column: source for source in ready}
+        size = await self._size(task)
+        if not task.inUse:
+            await self._resize(task, size)
+        told = []
+        for column in task.columns():
+            origin, found = await self._source(task.live, column)
+            told.append(found)
+            source = earlier.get(column)
+            if source is None or source.uuid != origin:
+                source = Source(column, origin, b"")
+            todo = await self._ranges(task, source, size)
+            copied = await self._copy(task, source, todo)
+            if copied and await self.differing(
+                task.live.name,
+                origin,
+                task.uuid,
+                self._portions(task, column, copied),
+            ):
+                raise IOFailed("the mirror differs although it has just been copied")
+        return told
+
+    # -- data servers ----------------------------------------------------------------
+
+    async def _size(self, task: Task) -> int:
+        """
+        How long the file is, as far as data servers know.
+        """
+        found = await self._servers.askAll(task.live)
+        size: int = max(attributes.size for attributes in found.values())
+        return size
+
+    async def _resize(self, task: Task, size: int) -> None:
+        """
+        Make a data file that nobody uses yet as long as the file.
+        """
+        await self._servers.onFile(
+            task.uuid, lambda ds: ds.setattr(task.live.name, SetAttributes(size=size))
+        )
+
+    async def ask(self, uuid: bytes, name: bytes) -> ObjectAttributes:
+        """
+        What a data file is like.
+        """
+        return await self._servers.onFile(  # type: ignore[no-any-return]
+            uuid, lambda ds: ds.getattr(name)
+        )
+
+    async def _source(
+        self, live: Placement, column: int
+    ) -> tuple[bytes, ObjectAttributes]:
+        """
+        @raise Unreachable: nobody answers who has it right.
+        """
+        mirrors = live.columns[column]
+        problem: Exception = Unreachable("no mirror to repair from")
+        for uuid in readOrder(mirrors, [u for u in mirrors if not self._servers.up(u)]):
+            try:
+                return uuid, await self.ask(uuid, live.name)
+            except (Unreachable, IOFailed) as error:
+                problem = error
+        raise problem
+
+    async def _track(self, uuid: bytes, name: bytes) -> bytes:
+        try:
+            return await self._servers.onFile(  # type: ignore[no-any-return]
+                uuid, lambda ds: ds.track(name)
+            )
+        except Unsupported:
+            return b""
+
+    async def _ranges(self, task: Task, source: Source, size: int) -> list[Range]:
+        """
+        What has to be compared: what has been copied or changed, or all. Of these
+        ranges of the file what is lacking of a column.
+        """
+        if source.token and source.todo is not None:
+            changed = await self._servers.onFile(
+                source.uuid, lambda ds: ds.changes(task.live.name, source.token)
+            )
+            if changed is not None:
+                return list(merged([*source.todo, *changed], size))
+        return list(merged([(0, size)], size))
+
+    def _portions(
+        self, task: Task, column: int, ranges: Iterable[Range]
+    ) -> Iterator[Range]:
+        """
+        What is lacking of a column in ranges of the file.
+        """
+        for offset, length in ranges:
+            for origin, at, part in task.lacking(offset, length):
+                if origin == column:
+                    yield at, part
+
+    async def differing(
+        self, name: bytes, first: bytes, second: bytes, ranges: Iterable[Range]
+    ) -> list[Range]:
+        """
+        Where two data servers have different bytes.
+
+        @raise Unsupported: one of them cannot tell.
+        """
+        found: list[Range] = []
+        for offset, length in steps(ranges):
+            while length:
+                sums = await gather(
+                    [
+                        self._servers.onFile(
+                            uuid, lambda ds: ds.checksums(name, offset, length, UNIT)
+                        )
+                        for uuid in (first, second)
+                    ]
+                )
+                count = min(len(sums[0]), len(sums[1]))
+                if not count:
+                    raise IOFailed("nothing can be compared")
+                for number in range(count):
+                    if sums[0][number] != sums[1][number]:
+                        at = number * UNIT
+                        found.append((offset + at, min(UNIT, length - at)))
+                done = min(count * UNIT, length)
+                offset += done
+                length -= done
+        return list(merged(found, 1 << 63))
+
+    async def _copy(
+        self, task: Task, source: Source, ranges: Sequence[Range]
+    ) -> list[Range]:
+        """
+        Make ranges of a column what they are at their source, durably, copying what
+        differs.
+
+        @return: what has been copied, and can be compared.
+        """
+        name, uuid = task.live.name, task.uuid
+        verifiers: set[bytes] = set()
+        running = DeferredSemaphore(SCRAPS if task.scraps else STEPS)
+        compared = True
+        copied: list[Range] = []
+        left: list[Range] = []
+
+        async def step(offset: int, count: int) -> None:
+            await running.acquire()
+            try:
+                if task.key is None:
+                    await copy(offset, count)
+                else:
+                    await shared(offset, count)
+            finally:
+                running.release()
+
+        async def shared(offset: int, count: int) -> None:
+            """
+            Not behind the end of what is in use: that may be the end of the file.
+            """
+            done = 0
+            await self._turns.share(task.key)
+            try:
+                room = max(0, (await self.ask(uuid, name)).size - offset)
+                if room < count:
+                    left.append((offset + room, count - room))
+                    count = room
+                if count:
+                    done = await copy(offset, count)
+            finally:
+                self._turns.unshare(task.key)
+            await task.told(done)
+
+        async def copy(offset: int, count: int) -> int:
+            nonlocal compared
+            done = 0
+            todo = [(offset, count)]
+            try:
+                todo = await self.differing(name, source.uuid, uuid, todo)
+            except Unsupported:
+                compared = False
+            copied.extend(todo)
+            for at, length in todo:
+                while length:
+                    result = await self._copying.piece(
+                        uuid, only, source.column, at, length
+                    )
+                    if not result.count:
+                        raise IOFailed("nothing can be copied")
+                    if result.committed == Stable.UNSTABLE:
+                        verifiers.add(result.verifier)
+                    at += result.count
+                    length -= result.count
+                    done += result.count
+                    if task.key is None:
+                        await task.told(result.count)
+            return done
+
+        only = _only(task.live, source)
+        todo = steps(self._portions(task, source.column, ranges))
+        while some := [each for _, each in zip(range(8 * SCRAPS), todo)]:
+            await gather([step(*each) for each in some])
+            if len(copied) > 2 * RANGES:
+                copied = list(coarse(copied))
+            if source.token:
+                # What is not asked about is not kept track of for ever.
+                await self._servers.onFile(
+                    source.uuid, lambda ds: ds.changes(name, source.token)
+                )
+        verifiers.add(
+            await self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
+        )
+        if len(verifiers) > 1:
+            raise Unreachable("the data server has restarted; what it got may be lost")
+        return sorted(left + copied if compared else left)
+
+
+def steps(ranges: Iterable[Range]) -> Iterator[Range]:
+    """
+    The same in pieces that do not take long.
+    """
+    for offset, length in ranges:
+        end = offset + length
+        for start in range(offset, end, STEP):
+            yield start, min(STEP, end - start)
+
+
+def merged(ranges: Iterable[Range], size: int) -> Iterator[Range]:
+    """
+    In order, apart from each other, and up to the end of the file.
+    """
+    begin = end = 0
+    for offset, length in sorted(ranges):
+        if offset >= size:
+            break
+        if offset > end:
+            if end > begin:
+                yield begin, end - begin
+            begin = offset
+        end = max(end, min(offset + length, size))
+    if end > begin:
+        yield begin, end - begin
+
+
+def coarse(ranges: Iterable[Range]) -> Iterator[Range]:
+    """
+    Not more than L{RANGES} that have all of these.
+    """
+    found = list(merged(ranges, 1 << 63))
+    gap = 1 << 16
+    while len(found) > RANGES:
+        gap *= 2
+        wider = merged([(at, length + gap) for at, length in found], 1 << 63)
+        found = [(at, length - gap) for at, length in wider]
+    return iter(found)
+
+
+def _only(live: Placement, source: Source) -> Placement:
+    """
+    As if one data server alone had a column.
+    """
+    columns = list(live.columns)
+    columns[source.column] = (source.uuid,)
+    return attrs.evolve(live, columns=tuple(columns))
