@@ -76,7 +76,7 @@ class Degrading:
 
         def change(old: Placement) -> Placement:
             nonlocal marked
-            if uuid in old.stale or not self._servers.spare(old, uuid):
+            if uuid not in old.live.dataServers or not self._servers.spare(old, uuid):
                 return old
             marked = True
             return attrs.evolve(old, stale=(*old.stale, uuid), epoch=old.epoch + 1)

@@ -111,7 +111,10 @@ class Failover:
 
     async def _leave(self, file: FileState, uuid: bytes) -> None:
         placement = await file.export.backend.loadPlacement(file.inode)
-        if placement is None or not self._servers.spare(placement, uuid):
+        if placement is None or uuid not in placement.live.dataServers:
+            # A file that may have been written before a restart, but not there.
+            return
+        if not self._servers.spare(placement, uuid):
             return
         written = file.reclaimed or any(
             held.mayHaveWritten() for held in file.layouts.values()

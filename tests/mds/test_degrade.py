@@ -245,6 +245,16 @@ class LastCopyTests(DegradeCase):
         self.fails(self.write(0, b"x"), Unreachable)
         self.assertEqual(self.placement().stale, ())
 
+    def test_elsewhere(self) -> None:
+        """
+        A data server that a file has no mirror on cannot have a stale one of it.
+        """
+        (third,) = {ds.uuid for ds in self.ds}.difference(self.placement().dataServers)
+        before = self.placement()
+        found = self.now(self.data.degrading.markStale(self.export, self.inode, third))
+        self.assertEqual((found, self.placement()), (before, before))
+        self.assertEqual(self.marked, [])
+
     def test_unplaced(self) -> None:
         """
         A file without data files has nothing to lose.

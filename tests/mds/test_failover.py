@@ -329,6 +329,17 @@ class LostTests(FailoverCase):
         self.lose(self.first)
         self.assertEqual(self.placement().stale, (self.uuid(self.first),))
 
+    def test_reclaimedElsewhere(self) -> None:
+        """
+        That is so for the data servers that it is on: the loss of another one makes
+        nothing stale, which nobody could repair.
+        """
+        (third,) = {0, 1, 2}.difference([self.first, self.second])
+        self.inode(self.fh).state.reclaimed = True
+        before = self.placement()
+        self.lose(third)
+        self.assertEqual(self.placement(), before)
+
 
 class OffTests(FailoverCase):
     """
