@@ -29,6 +29,7 @@ from pnfs.configvalues import (
     label,
     listOf,
     metricsAddress,
+    options,
     parseAddress,
     parseNumericAddress,
     parseReachableAddress,
@@ -95,6 +96,9 @@ class ExportConfig:
     @ivar dataServers: names of those new files may go to; empty: all that there are.
     @ivar terms: for those of whom C{clients} says nothing else.
     @ivar clients: who it is for; None: everybody.
+    @ivar placement: name of the policy by which data servers are chosen for new files;
+        placementOptions: what that is told.
+    @ivar label: the class of storage new files go to; empty: to any.
     """
 
     path: str
@@ -108,6 +112,9 @@ class ExportConfig:
     terms: TermsConfig = TermsConfig()
     clients: Optional[tuple[ClientConfig, ...]] = None
     delegations: bool = True
+    placement: str = "weighted"
+    placementOptions: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    label: str = ""
 
 
 @attrs.frozen
@@ -274,6 +281,9 @@ def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
         terms=terms,
         clients=takeClients(file, table, terms),
         delegations=table.take("delegations", boolean, True),
+        placement=table.take("placement", string, "weighted"),
+        placementOptions=table.take("placement_options", options, {}),
+        label=table.take("class", label, ""),
     )
     table.finish()
     for name in config.dataServers:

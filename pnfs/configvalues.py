@@ -122,6 +122,17 @@ def boolean(value: Any) -> bool:
     return value
 
 
+def options(value: Any) -> dict[str, Any]:
+    """
+    A table whose keys mean something to a plugin.
+
+    @raise ValueError: it is none; the text says what to write.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("is no table; write it in brackets of its own")
+    return value
+
+
 def choice(*choices: str) -> Callable[[Any], str]:
     """
     A converter: one of a few texts.

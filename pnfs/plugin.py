@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.test_plugin -*-
 """
-Layout drivers and backends as plugins: found by name, imported when chosen.
+Layout drivers, placement policies and backends as plugins: found by name, imported
+when chosen.
 
 A package adds one by a module in C{twisted/plugins/} (without an C{__init__.py}
 there or above) that holds L{DriverMaker}s; the bundled ones are found the same
@@ -21,7 +22,12 @@ from zope.interface.verify import verifyClass, verifyObject
 
 import twisted.plugins
 from pnfs.backends.errors import BadConfiguration
-from pnfs.interfaces import IDataServerBackend, ILayoutDriver, IMetadataBackend
+from pnfs.interfaces import (
+    IDataServerBackend,
+    ILayoutDriver,
+    IMetadataBackend,
+    IPlacementPolicy,
+)
 
 
 class Kind(enum.Enum):
@@ -32,12 +38,17 @@ class Kind(enum.Enum):
     LAYOUT = "layout driver"
     METADATA = "metadata backend"
     DATA = "data backend"
+    PLACEMENT = "placement policy"
 
 
 _interfaces: dict[Kind, Any] = {
     Kind.METADATA: IMetadataBackend,
     Kind.DATA: IDataServerBackend,
+    Kind.LAYOUT: ILayoutDriver,
+    Kind.PLACEMENT: IPlacementPolicy,
 }
+_NAMED = (Kind.LAYOUT, Kind.PLACEMENT)
+"""These carry their name themselves, and are complete as soon as they are made."""
 
 
 class IDriverMaker(Interface):
@@ -125,23 +136,23 @@ def loadDriver(
     Make a driver or backend of that name and verify that it is one.
 
     @param args: and C{kw}: for its class, or the function that makes it; layout
-        drivers take none.
+        drivers take none, placement policies their options.
     @raise BadConfiguration: nothing has that name, it cannot be imported, or it
         does not provide the interface of its kind.
     """
     driver = loadFactory(kind, name, makers)(*args, **kw)
     try:
-        if kind is Kind.LAYOUT:
-            verifyObject(ILayoutDriver, driver)
+        if kind in _NAMED:
+            verifyObject(_interfaces[kind], driver)
         else:
             # Their attributes are there only once they have started.
             verifyClass(_interfaces[kind], type(driver))
     except Invalid as error:
         reason = " ".join(str(error).split())
         raise BadConfiguration(f"{kind.value} {name!r} is none: {reason}") from error
-    if kind is Kind.LAYOUT and driver.name != name:
+    if kind in _NAMED and driver.name != name:
         raise BadConfiguration(
-            f"{kind.value} {name!r} calls itself {driver.name!r}: placements would "
-            f"name another driver"
+            f"{kind.value} {name!r} calls itself {driver.name!r}: what it is used for "
+            "would name another one"
         )
     return driver

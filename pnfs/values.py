@@ -417,6 +417,7 @@ class DataServer:
     @ivar writeSize: largest WRITE in bytes.
     @ivar available: reachable now and not being drained: new files may go there.
     @ivar spaceFree: bytes free, if known.
+    @ivar label: the class of its storage, such as C{"nvme"}; empty if not said.
     """
 
     uuid: bytes
@@ -428,6 +429,7 @@ class DataServer:
     writeSize: int = 1 << 20
     available: bool = True
     spaceFree: Optional[int] = None
+    label: str = ""
 
 
 @attrs.frozen
@@ -439,9 +441,9 @@ class PlaceRequest:
     @ivar stripeCount: columns wanted; 0 means every data server.
     @ivar mirrors: copies wanted, 1 or more.
     @ivar name: the object's name to put into the placement.
-    @ivar sequence: a counter that grows by one with each file: for round robin.
+    @ivar sequence: a counter that grows by one with each file: for placement policies.
     @ivar path: names from the export's root to the file's directory, as far as
-        known; drivers may go by it.
+        known; drivers and policies may go by it.
     """
 
     stripeUnit: int

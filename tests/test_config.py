@@ -149,6 +149,8 @@ class MDSTests(ConfigCase):
             ("files", "xattr", 1 << 20, 1),
         )
         self.assertEqual(export.dataServers, ())
+        self.assertEqual((export.placement, export.label), ("weighted", ""))
+        self.assertEqual(export.placementOptions, {})
         self.assertEqual(export.terms, TermsConfig())
         self.assertIdentical(export.clients, None)
         self.assertEqual((config.delegations, config.delegationWindow), (True, 30))
@@ -231,6 +233,9 @@ class MDSTests(ConfigCase):
             (end("mirrors = 3\n" + flex), ("export.mirrors: 3 copies", "add")),
             (end("mirrors = 2"), ("export.mirrors: ", "flexfiles")),
             (end("stripe_count = 3"), ("export.stripe_count: 3", "0 for all")),
+            (end("placement = 1"), ("export.placement: ", "quotes")),
+            (end('class = "N V"'), ("export.class: 'N V'", "nvme")),
+            (end('placement_options = "x"'), ("export.placement_options: ", "table")),
             (end('stripe_unit = "100KiB"'), ("export.stripe_unit: ", "64KiB")),
             (end('access = "w"'), ("export.access: ", "'rw', 'ro'")),
             (end('squash = "some"'), ("export.squash: ", "'root', 'all', 'none'")),
@@ -335,6 +340,19 @@ class MDSTests(ConfigCase):
         text = self.text().replace("root =", 'metadata = "memory"\n#')
         config = loadMDS(self.write("mds.toml", text.encode()))
         self.assertIsNone(config.exports[0].root)
+
+    def test_placement(self) -> None:
+        """
+        How data servers are chosen for an export's files: what a policy is told is
+        its own business.
+        """
+        text = self.text() + (
+            'class = "nvme"\nplacement = "pinned"\n'
+            '[export.placement_options]\n"/video" = ["a"]\n'
+        )
+        (export,) = loadMDS(self.write("mds.toml", text.encode())).exports
+        self.assertEqual((export.label, export.placement), ("nvme", "pinned"))
+        self.assertEqual(export.placementOptions, {"/video": ["a"]})
 
     def test_documented(self) -> None:
         """

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +19,7 @@ import pnfs
 from pnfs.backends.errors import BadConfiguration
 from pnfs.layouts.files import FilesLayoutDriver
 from pnfs.layouts.flexfiles import FlexFilesLayoutDriver
+from pnfs.placement.weighted import WeightedPolicy
 from pnfs.plugin import (
     DriverMaker,
     IDriverMaker,
@@ -52,9 +54,35 @@ print(json.dumps({
 """
 
 
+_ORDER = """
+import json
+from pnfs.plugin import Kind, knownMakers, loadDriver
+from pnfs.values import DataServer, PlaceRequest
+
+policy = loadDriver(Kind.PLACEMENT, "racks", {})
+names = ["r1-a", "r1-b", "r1-c", "r2-a"]
+servers = [DataServer(bytes([n]) * 16, name, ()) for n, name in enumerate(names)]
+found = [
+    policy.order(PlaceRequest(0, 0, 2, b"ab", number), servers)[:2]
+    for number in range(20)
+]
+print(json.dumps({
+    "known": sorted(knownMakers(Kind.PLACEMENT)),
+    "racks": sorted({server.name[:2] for file in found for server in file}),
+    "split": all(a.name[:2] != b.name[:2] for a, b in found),
+}))
+"""
+
+
 class Broken:
     """
     No layout driver at all.
+    """
+
+
+class MisnamedPolicy(WeightedPolicy):
+    """
+    A placement policy that calls itself C{weighted}.
     """
 
 
@@ -171,35 +199,75 @@ class PluginTests(SynchronousTestCase):
             self.assertIn(text, str(error))
             self.assertNotIn("\n", str(error))
 
+    def test_brokenPolicy(self) -> None:
+        """
+        A placement policy likewise; and one that is not content with its options.
+        """
+        for path, options, text in (
+            ("tests.test_plugin.Nothing", {}, "cannot be imported"),
+            ("tests.test_plugin.MisnamedPolicy", {}, "calls itself 'weighted'"),
+            ("pnfs.placement.weighted.WeightedPolicy", {"a": 1}, "remove a"),
+        ):
+            maker = DriverMaker("x", path, Kind.PLACEMENT)
+            error = self.assertRaises(
+                BadConfiguration,
+                loadDriver,
+                Kind.PLACEMENT,
+                "x",
+                options,
+                makers=[maker],
+            )
+            self.assertIn(text, str(error))
+            self.assertNotIn("\n", str(error))
+
 
 class ThirdPartyTests(SynchronousTestCase):
     """
-    A layout driver in a package of its own works without a change to ours.
+    A layout driver or a placement policy in a package of its own works without a
+    change to ours.
     """
+
+    def withExample(self, name: str, program: str) -> Any:
+        """
+        What a program prints with an example package installed.
+        """
+        package = FilePath(self.mktemp())
+        shutil.copytree(CHECKOUT.descendant(["examples", name]).path, package.path)
+        path = os.pathsep.join([CHECKOUT.path, os.path.abspath(package.path)])
+        found = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return json.loads(found.stdout)
 
     def test_example(self) -> None:
         """
         With the example package installed, its driver is found by name, pins a
         directory to a data server, and stripes everything else.
         """
-        package = FilePath(self.mktemp())
-        shutil.copytree(
-            CHECKOUT.descendant(["examples", "pnfs-pinned"]).path, package.path
-        )
-        path = os.pathsep.join([CHECKOUT.path, os.path.abspath(package.path)])
-        found = subprocess.run(
-            [sys.executable, "-c", _PLACE],
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            check=True,
-        )
         self.assertEqual(
-            json.loads(found.stdout),
+            self.withExample("pnfs-pinned", _PLACE),
             {
                 "known": ["files", "flexfiles", "pinned"],
                 "layoutType": 1,
                 "pinned": [2],
                 "free": [1, 2, 3],
                 "layout": "pinned",
+            },
+        )
+
+    def test_policy(self) -> None:
+        """
+        With the other example package installed, its placement policy is found by
+        name, and puts the copies of each file into different racks.
+        """
+        self.assertEqual(
+            self.withExample("pnfs-racks", _ORDER),
+            {
+                "known": ["pinned", "racks", "round-robin", "weighted"],
+                "racks": ["r1", "r2"],
+                "split": True,
             },
         )

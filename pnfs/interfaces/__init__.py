@@ -10,7 +10,7 @@ their timeouts.
 from __future__ import annotations
 
 from pnfs.interfaces.filedata import IFileData
-from pnfs.interfaces.layouts import ILayoutDriver
+from pnfs.interfaces.layouts import ILayoutDriver, IPlacementPolicy
 from pnfs.interfaces.metadata import IMetadataBackend, IRecoveryStore
 from pnfs.interfaces.objects import IDataServerBackend
 from pnfs.interfaces.recalls import IDelegationRecaller, IRecaller
@@ -21,6 +21,7 @@ __all__ = [
     "IFileData",
     "ILayoutDriver",
     "IMetadataBackend",
+    "IPlacementPolicy",
     "IRecaller",
     "IRecoveryStore",
 ]

@@ -31,10 +31,10 @@ class ILayoutDriver(Interface):
 
     def place(request: PlaceRequest, servers: Sequence[DataServer]) -> Placement:
         """
-        Choose the data servers of a new file.
+        Choose the data servers of a new file: from the front, as many as it needs.
 
-        @param servers: those that may be used now, at least one, in the order of
-            the configuration.
+        @param servers: those that may be used now, at least one, those first that an
+            L{IPlacementPolicy} wants to be used first.
         @raise ValueError: there are too few of them for the shape wanted.
         """
 
@@ -69,4 +69,31 @@ class ILayoutDriver(Interface):
 
         @return: the data server's filehandle it speaks of, if it says.
         @raise pnfs.xdr.errors.XDRError: it is malformed.
+        """
+
+
+class IPlacementPolicy(Interface):
+    """
+    Which data servers new files go to. How many of them a file needs and what it has
+    on each is the layout driver's business.
+
+    No I/O and no clock. An export has its own object; what that remembers is in
+    memory.
+    """
+
+    name = Attribute("The name used in configuration, e.g. C{weighted}.")
+
+    def order(
+        request: PlaceRequest, servers: Sequence[DataServer]
+    ) -> Sequence[DataServer]:
+        """
+        Choose and order the data servers for a new file, or for a further part of
+        one.
+
+        @param servers: those that may be used, at least one, in the order of the
+            inventory.
+        @return: those that may be used, each once, those first that are to be used
+            first; the first one gets a striped file's first bytes, and is the mirror
+            that clients read.
+        @raise ValueError: none of them may be used; one line that says why.
         """

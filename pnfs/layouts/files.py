@@ -56,8 +56,7 @@ class FilesLayoutDriver:
 
     def place(self, request: PlaceRequest, servers: Sequence[DataServer]) -> Placement:
         """
-        As L{ILayoutDriver.place}: consecutive data servers, from another one with
-        each file.
+        As L{ILayoutDriver.place}: a column on each of the first data servers.
         """
         usable = [server for server in servers if server.available]
         count = request.stripeCount or min(len(usable), COLUMNS_LIMIT)
@@ -72,11 +71,8 @@ class FilesLayoutDriver:
             0 < unit <= NFL4_UFLG_STRIPE_UNIT_SIZE_MASK and unit % STRIPE_UNIT_STEP == 0
         ):
             raise ValueError(f"a stripe unit of {unit} bytes")
-        start = request.sequence % len(usable)
-        columns = [
-            (usable[(start + index) % len(usable)].uuid,) for index in range(count)
-        ]
-        return Placement(self.name, unit, tuple(columns), request.name)
+        columns = tuple([(server.uuid,) for server in usable[:count]])
+        return Placement(self.name, unit, columns, request.name)
 
     def supports(self, placement: Placement) -> bool:
         """

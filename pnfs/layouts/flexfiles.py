@@ -69,8 +69,8 @@ class FlexFilesLayoutDriver:
 
     def place(self, request: PlaceRequest, servers: Sequence[DataServer]) -> Placement:
         """
-        As L{ILayoutDriver.place}: one column of consecutive data servers. The first
-        of them is read first, and is another one with each file.
+        As L{ILayoutDriver.place}: one column, a mirror on each of the first data
+        servers. The first of them is read first.
         """
         usable = [server for server in servers if server.available]
         count = request.mirrors
@@ -78,9 +78,8 @@ class FlexFilesLayoutDriver:
             raise ValueError("flexible files are not striped")
         if not 1 <= count <= min(len(usable), MIRRORS_LIMIT):
             raise ValueError(f"{count} mirrors wanted, {len(usable)} data servers")
-        start = request.sequence % len(usable)
-        mirrors = [usable[(start + index) % len(usable)].uuid for index in range(count)]
-        return Placement(self.name, 0, (tuple(mirrors),), request.name)
+        mirrors = tuple([server.uuid for server in usable[:count]])
+        return Placement(self.name, 0, (mirrors,), request.name)
 
     def supports(self, placement: Placement) -> bool:
         """

@@ -130,17 +130,32 @@ class Exporting:
         """
         return self._load("layout", config, Kind.LAYOUT, config.layout)
 
+    def policy(self, config: ExportConfig) -> Any:
+        """
+        The placement policy that an export is to have.
+
+        @raise BadConfiguration: there is no such policy, or not with these options.
+        """
+        return self._load(
+            "placement",
+            config,
+            Kind.PLACEMENT,
+            config.placement,
+            config.placementOptions,
+        )
+
     def apply(
         self,
         export: Export,
         config: ExportConfig,
         rules: Optional[tuple[ClientRule, ...]],
         driver: Any,
+        policy: Any,
     ) -> None:
         """
         Have an export be as configured.
 
-        @param rules: from L{rules}; driver: from L{driver}.
+        @param rules: from L{rules}; driver: from L{driver}; policy: from L{policy}.
         """
         terms = termsOf(config.terms)
         # What earlier drivers have placed stays readable through them.
@@ -153,6 +168,8 @@ class Exporting:
         export.stripeCount = config.stripeCount
         export.mirrors = config.mirrors
         export.dataServers = config.dataServers
+        export.policy = policy
+        export.label = config.label
         export.delegations = config.delegations
         export.readOnly = terms.readOnly
         export.rootSquash = terms.rootSquash

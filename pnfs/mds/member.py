@@ -114,4 +114,5 @@ class Member:
             tightlyCoupled=not nfs3,
             available=self.up and self.state.takesNew,
             spaceFree=None if self.space is None else self.space.spaceAvailable,
+            label=self.config.label,
         )

@@ -14,9 +14,11 @@ from pnfs.backends.errors import BackendError, NoSpace, Unreachable, Unsupported
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.turns import Turns
 from pnfs.namespace.filehandles import objectName
+from pnfs.placement.roundrobin import RoundRobinPolicy
 from pnfs.values import DataServer, Inode, PlaceRequest, Placement, SetAttributes
 
 _MOVED = 65536
+_IN_TURN = RoundRobinPolicy({})
 
 
 class Placing:
@@ -306,7 +308,7 @@ class Placing:
         known = [
             attrs.evolve(server, available=True)
             for server in self._servers.serving(export)
-            if server.uuid not in full
+            if server.uuid not in full and export.label in ("", server.label)
         ]
         usable = [server for server in known if self._servers.up(server.uuid)]
         roomy = [server for server in usable if self._servers.roomy(server.uuid)]
@@ -314,17 +316,19 @@ class Placing:
         for servers in (roomy, usable, known):
             if not servers:
                 continue
+            request = PlaceRequest(
+                stripeUnit=export.stripeUnit,
+                stripeCount=min(export.stripeCount, len(servers)),
+                mirrors=export.mirrors,
+                name=name,
+                sequence=self._sequence,
+                path=export.backend.pathOf(inode),
+            )
             try:
+                chosen = (export.policy or _IN_TURN).order(request, servers)
+                columns = min(request.stripeCount, len(chosen))
                 placement: Placement = driver.place(
-                    PlaceRequest(
-                        stripeUnit=export.stripeUnit,
-                        stripeCount=min(export.stripeCount, len(servers)),
-                        mirrors=export.mirrors,
-                        name=name,
-                        sequence=self._sequence,
-                        path=export.backend.pathOf(inode),
-                    ),
-                    servers,
+                    attrs.evolve(request, stripeCount=columns), chosen
                 )
             except ValueError as error:
                 reason = str(error)

@@ -84,6 +84,7 @@ class Change:
     config: ExportConfig
     rules: Any
     driver: Any
+    policy: Any
 
 
 class Reloading:
@@ -141,12 +142,13 @@ class Reloading:
         try:
             for wanted in config.exports:
                 driver = self._exporting.driver(wanted)
+                policy = self._exporting.policy(wanted)
                 export = served.get(wanted.path) if wanted.path in known else None
                 if export is None:
                     export = await self._exporting.start(wanted)
                     started.append(export)
                 rules = await self._exporting.rules(wanted)
-                changes.append(Change(export, wanted, rules, driver))
+                changes.append(Change(export, wanted, rules, driver, policy))
             for export in started:
                 for placement in await export.backend.pendingRemovals():
                     self._server.data.forget(export, placement)
@@ -172,7 +174,11 @@ class Reloading:
         after = {}
         for change in changes:
             self._exporting.apply(
-                change.export, change.config, change.rules, change.driver
+                change.export,
+                change.config,
+                change.rules,
+                change.driver,
+                change.policy,
             )
             server.devices.addDriver(change.driver)
             after[change.export] = offerOf(change.export)

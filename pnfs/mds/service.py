@@ -388,10 +388,15 @@ class MetadataServerService(NFSService):
         An export, served.
         """
         exporting = self._exporting
+        policy = exporting.policy(config)
         export = await exporting.start(config)
         self._backends.append(export.backend)
         exporting.apply(
-            export, config, await exporting.rules(config), exporting.driver(config)
+            export,
+            config,
+            await exporting.rules(config),
+            exporting.driver(config),
+            policy,
         )
         return export  # type: ignore[no-any-return]
 

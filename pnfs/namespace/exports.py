@@ -61,6 +61,9 @@ class Export:
     @ivar anonymous: uid and gid of who is squashed, or has not said who he is.
     @ivar delegations: clients may be given delegations here.
     @ivar dataServers: names of the data servers new files may go to; empty: all.
+    @ivar policy: the L{pnfs.interfaces.IPlacementPolicy} that chooses data servers for
+        new files; None: round robin.
+    @ivar label: the class of storage new files go to; empty: to any.
     @ivar identities: the user and group names known.
     @ivar flavors: RPC security flavours, preferred ones first.
     @ivar pnfs: clients get layouts.
@@ -90,6 +93,8 @@ class Export:
     rootSquash: bool = True
     delegations: bool = True
     dataServers: Sequence[str] = ()
+    policy: Any = None
+    label: str = ""
     identities: Identities = attrs.field(factory=Identities)
     flavors: Sequence[int] = (AUTH_SYS, AUTH_NONE)
     space: Optional[Callable[[], Optional[FSStatistics]]] = None

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-from pnfs.backends.errors import BadConfiguration, Unreachable
+from pnfs.backends.errors import BadConfiguration, NoSpace, Unreachable
 from pnfs.config import AdminConfig, LimitsConfig, MDSConfig
 from pnfs.configclients import ClientConfig, TermsConfig
 from pnfs.namespace.filehandles import CapabilityCodec
@@ -19,6 +19,7 @@ from pnfs.namespace.squash import Squash
 from pnfs.nfs4 import requests
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import ANONYMOUS_STATEID
+from pnfs.values import FileType, NewObject
 from tests.mds.test_service import FILES, ROOT, Mounted, filesHandle
 from tests.mds.world import KEY, MDS, SiteCase
 
@@ -471,6 +472,14 @@ class RefusedTests(ReloadCase):
                 "export.layout of /bad",
             ),
             ((attrs.evolve(export, path="/bad", metadata="none"),), "export.metadata"),
+            (
+                (attrs.evolve(export, path="/bad", placement="none"),),
+                "known: pinned, round-robin, weighted",
+            ),
+            (
+                (attrs.evolve(export, path="/bad", placementOptions={"a": 1}),),
+                "export.placement of /bad: placement policy 'round-robin' has no options",
+            ),
         ):
             narrow = attrs.evolve(export, clients=only(INSIDE))
             config = attrs.evolve(self.config, exports=(narrow, *others))
@@ -487,6 +496,67 @@ class RefusedTests(ReloadCase):
         self.config = self.mds._reloader.config = self.changed(root=self.state)
         config = self.changed(path="/renamed")
         self.assertIn("take that out and reload", self.refused(config))
+
+
+class PlacementTests(ReloadCase):
+    """
+    New files go elsewhere after a reload.
+    """
+
+    def place(self, name: bytes, folder: bytes = b"") -> Any:
+        """
+        Make a file and its data files. @return: a coroutine.
+        """
+        (export,) = self.mds.context.exports.byPath.values()
+        backend = export.backend
+        directory = backend.root
+        if folder:
+            what = NewObject(FileType.DIR, 0o755, 0, 0)
+            directory = self.now(backend.create(directory, folder, what))
+        what = NewObject(FileType.REG, 0o644, 0, 0)
+        inode = self.now(backend.create(directory, name, what))
+        return self.mds._data.ensure(export, inode, True)
+
+    def places(self, name: bytes, folder: bytes = b"") -> list[str]:
+        """
+        The data servers of a new file.
+        """
+        placement = self.now(self.place(name, folder))
+        return [
+            self.mds._servers.byUUID(uuid).record.name for uuid in placement.dataServers
+        ]
+
+    def test_class(self) -> None:
+        """
+        With a class of storage new files go to data servers of that class alone; to
+        none at all where there is none.
+        """
+        members = self.mds._servers.members
+        self.mds.administration.membership.classify(members[1], "nvme")
+        self.mds.administration.membership.classify(members[2], "hdd")
+        self.reload(self.changed(label="nvme"))
+        self.assertEqual(self.places(b"a"), ["ds1"])
+        self.reload(self.changed(label="hdd"))
+        self.assertEqual(self.places(b"b"), ["ds2"])
+        self.reload(self.changed())
+        self.assertEqual(len(self.places(b"c")), 3)
+        self.reload(self.changed(label="tape"))
+        self.fails(self.place(b"d"), NoSpace)
+
+    def test_policy(self) -> None:
+        """
+        With another policy new files go where that wants them, if need be on fewer
+        data servers than they would be striped over.
+        """
+        pins = {"/video": ["ds2"]}
+        self.reload(
+            self.changed(placement="pinned", placementOptions=pins, stripeCount=2)
+        )
+        self.assertEqual(self.places(b"f", b"video"), ["ds2"])
+        self.assertEqual(
+            {tuple(self.places(b"f%d" % n)) for n in range(3)},
+            {("ds0", "ds1"), ("ds2", "ds0"), ("ds1", "ds2")},
+        )
 
 
 class OtherTests(ReloadCase):

@@ -82,6 +82,7 @@ class SiteCase(SynchronousTestCase):
     mirrors = 1
     stripeUnit = 65536
     protocol = "nfs4.1"
+    policy = "round-robin"
 
     def setUp(self) -> None:
         """
@@ -215,6 +216,7 @@ class SiteCase(SynchronousTestCase):
                     self.mirrors,
                     names,
                     TermsConfig(squash="none"),
+                    placement=self.policy,
                 ),
             ),
             file="mds.toml",

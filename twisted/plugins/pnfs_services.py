@@ -1,5 +1,6 @@
 """
-What the package brings: two services for C{twistd}, layout drivers and backends.
+What the package brings: two services for C{twistd}, layout drivers, placement
+policies and backends.
 """
 
 from twisted.application.service import ServiceMaker
@@ -23,6 +24,14 @@ files = DriverMaker("files", "pnfs.layouts.files.FilesLayoutDriver", Kind.LAYOUT
 flexfiles = DriverMaker(
     "flexfiles", "pnfs.layouts.flexfiles.FlexFilesLayoutDriver", Kind.LAYOUT
 )
+
+weighted = DriverMaker(
+    "weighted", "pnfs.placement.weighted.WeightedPolicy", Kind.PLACEMENT
+)
+roundRobin = DriverMaker(
+    "round-robin", "pnfs.placement.roundrobin.RoundRobinPolicy", Kind.PLACEMENT
+)
+pinned = DriverMaker("pinned", "pnfs.placement.pinned.PinnedPolicy", Kind.PLACEMENT)
 
 memoryMetadata = DriverMaker("memory", "pnfs.mds.backends.memory", Kind.METADATA)
 xattrMetadata = DriverMaker("xattr", "pnfs.mds.backends.xattr", Kind.METADATA)

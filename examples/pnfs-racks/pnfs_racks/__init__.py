@@ -1,0 +1,3 @@
+"""
+A placement policy that keeps copies in different racks.
+"""

@@ -1,0 +1,3 @@
+"""
+Placement policies: which data servers new files go to.
+"""
