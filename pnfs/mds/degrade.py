@@ -57,7 +57,8 @@ class Degrading:
         A file's placement now that something of it is to be changed: mirrors that are
         lost are stale in it, and that is durable.
         """
-        for uuid in self._servers.condemned.intersection(placement.live.dataServers):
+        condemned = self._servers.condemned
+        for uuid in [u for u in placement.live.dataServers if u in condemned]:
             found = await self.markStale(export, inode, uuid)
             if found is not None:
                 placement = found

@@ -196,7 +196,7 @@ class Repairs:
             elif sum(done.files for done in self.found.values()) > before:
                 # Others may have become stale behind us.
                 self._again = True
-        for uuid in self._wanted:
+        for uuid in sorted(self._wanted):
             done = self.found[uuid]
             if done.files:
                 _log.info(
@@ -213,7 +213,7 @@ class Repairs:
         """
         places = DeferredSemaphore(FILES)
         try:
-            async for export, handle in self._files(list(self._wanted), True):
+            async for export, handle in self._files(sorted(self._wanted), True):
                 if not await self._needed(export, handle):
                     continue
                 await places.acquire()

@@ -8,7 +8,7 @@ import random
 from typing import Any, Callable
 
 from tests.simulation.network import Network
-from tests.simulation.site import Site
+from tests.simulation.site import FAILURE, Site
 from tests.simulation.trace import Trace
 
 
@@ -52,6 +52,8 @@ class Faults:
             self._cut,
             self._restartClient,
         ]
+        if self._site.mirrors > 1:
+            kinds += [self._loseDS, self._loseDS]
         for _ in range(number):
             scheduler.after(chance.uniform(0, seconds), chance.choice(kinds))
 
@@ -90,7 +92,7 @@ class Faults:
 
         self._later(self._seconds(0.5, 3.0, 15.0), start)
 
-    def _restartDS(self) -> None:
+    def _restartDS(self, least: float = 0.0) -> None:
         number = self._chance.randrange(self._site.count)
         if self._over or self._site.ds[number] is None:
             return
@@ -105,7 +107,13 @@ class Faults:
             if self._site.ds[number] is None:
                 self._site.startDataServer(number)
 
-        self._later(self._seconds(0.3, 3.0, 20.0), start)
+        self._later(least + self._seconds(0.3, 3.0, 20.0), start)
+
+    def _loseDS(self) -> None:
+        """
+        A data server is away so long that files go on without it.
+        """
+        self._restartDS(FAILURE + 1.0)
 
     def _names(self) -> list[str]:
         servers = ["mds", *(f"ds{number}" for number in range(self._site.count))]

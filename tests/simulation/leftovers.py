@@ -4,9 +4,12 @@ What must not be left when every client has gone.
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
+from pnfs.layouts.striping import pieces
 from pnfs.nfs4.status import nfsstat4
+from pnfs.values import Placement
+from tests.simulation.actors import PrivateFile, Stream
 from tests.simulation.network import Network
 from tests.simulation.site import Site
 
@@ -33,6 +36,7 @@ def leftovers(site: Site, network: Network, hosts: list[Any]) -> Iterator[str]:
                 yield f"SERVERFAULT of operation {operation}, {count} times"
     yield from _timers(site, hosts)
     yield from _dataFiles(site)
+    yield from _mirrors(site, hosts)
 
 
 def _timers(site: Site, hosts: list[Any]) -> Iterator[str]:
@@ -72,3 +76,39 @@ def _dataFiles(site: Site) -> Iterator[str]:
         # A crash between making a data file and remembering it leaves an empty one.
         if key not in wanted and attributes.size:
             yield f"data file {key[1].decode()} on ds{key[0]} belongs to nothing"
+
+
+def _mirrors(site: Any, hosts: Sequence[Any]) -> Iterator[str]:
+    """
+    Every mirror counts in the end, and each by itself has all that was acknowledged.
+    """
+    files = dict(site.tree.files())
+    disks = {disk.uuid: disk for disk in site.disks}
+    for name, node in files.items():
+        if node.placement is not None and node.placement.stale:
+            yield f"{name.decode()} has stale mirrors in the end"
+    for host in hosts:
+        for actor in host.actors:
+            if not isinstance(actor, (PrivateFile, Stream)):
+                continue
+            node = files[actor.path.rpartition("/")[2].encode("ascii")]
+            placement = node.placement
+            if placement is None:
+                continue
+            for number in range(max(map(len, placement.columns))):
+                data = _whole(placement, disks, number, node.size)
+                problem = actor.content.problem(0, 1 << 20, data)
+                if problem:
+                    yield f"mirror {number} of {actor.path}: {problem}"
+
+
+def _whole(placement: Placement, disks: Any, number: int, size: int) -> bytes:
+    """
+    A file as it is if each column is read from its mirror of that number.
+    """
+    parts = []
+    for column, offset, length in pieces(placement, 0, size):
+        mirrors = placement.columns[column]
+        stored = disks[mirrors[number % len(mirrors)]].stored(placement.name) or b""
+        parts.append(stored[offset : offset + length].ljust(length, b"\0"))
+    return b"".join(parts)

@@ -26,8 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first")
     parser.add_argument("--seed", type=int, help="this one alone, with its events")
     parser.add_argument("--streams", action="store_true", help="append streams only")
+    parser.add_argument("--mirrors", type=int, help="of each file")
     options = parser.parse_args(arguments)
-    plan = Plan(streamsOnly=options.streams)
+    plan = Plan(streamsOnly=options.streams, mirrors=options.mirrors)
     if options.seed is not None:
         outcome = simulate(options.seed, plan, print)
         _report(outcome, 0)

@@ -57,7 +57,7 @@ class Outcome:
     @ivar violations: empty if all is well.
     @ivar digest: of all events.
     @ivar tail: the last events.
-    @ivar events: how many there were; C{steps}: of actors.
+    @ivar events: how many there were; C{steps}: of actors; C{repaired}: mirrors.
     """
 
     seed: int
@@ -66,6 +66,7 @@ class Outcome:
     tail: tuple[str, ...]
     events: int
     steps: int
+    repaired: int
 
 
 @attrs.frozen
@@ -76,6 +77,7 @@ class Plan:
     @ivar clients: how many.
     @ivar faults: how many.
     @ivar layout: C{files} or C{flexfiles}.
+    @ivar mirrors: how many; more than one is served by flexfiles.
     @ivar streamsOnly: nothing but append streams.
     @ivar lyingDisks: COMMIT does not do what it says.
     """
@@ -83,6 +85,7 @@ class Plan:
     clients: int = 3
     faults: Optional[int] = None
     layout: Optional[str] = None
+    mirrors: Optional[int] = None
     streamsOnly: bool = False
     lyingDisks: bool = False
 
@@ -179,8 +182,10 @@ class Simulation:
         self.chance = chance = random.Random(seed)
         self.trace = trace
         self.network = Network(scheduler, chance, trace)
+        mirrors = plan.mirrors or chance.choice((1, 1, 2, 3))
         layout = plan.layout or chance.choice(("files", "flexfiles"))
-        mirrors = chance.choice((1, 2)) if layout == "flexfiles" else 1
+        if mirrors > 1:
+            layout = "flexfiles"
         self.site = Site(
             self.network,
             chance,
@@ -188,7 +193,7 @@ class Simulation:
             folder,
             layout,
             mirrors,
-            chance.choice((2, 3)),
+            max(mirrors, chance.choice((2, 3))),
         )
         for disk in self.site.disks:
             disk.lies = plan.lyingDisks
@@ -356,6 +361,7 @@ def _simulate(
         tuple(trace.tail()),
         trace.count,
         sum(actor.steps for host in simulation.hosts for actor in host.actors),
+        simulation.site.checker.repaired,
     )
     _bury(simulation)
     return outcome

@@ -11,7 +11,9 @@ from unittest import mock
 
 import pnfs.ds.service
 import pnfs.mds.exporting
+import pnfs.mds.repair
 import pnfs.mds.service
+import pnfs.mds.transfer
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.config import (
     DataServerConfig,
@@ -28,6 +30,7 @@ from pnfs.rpc.coroutines import drive
 from pnfs.rpc.hub import Hub
 from pnfs.rpc.limits import Limits
 from tests.mds.world import Served
+from tests.simulation.mirrors import MirrorChecker
 from tests.simulation.network import (
     Network,
     Process,
@@ -46,6 +49,7 @@ LEASE = 10.0
 GRACE = 12.0
 RECALL = 8.0
 COURTESY = 25.0
+FAILURE = 3.0
 STRIPE_UNIT = 65536
 
 _KEY = b"S" * 32
@@ -87,6 +91,7 @@ class Site:
             SimulatedDisk(bytes([number + 1]) * 16, self.wallTime, self.entropy)
             for number in range(count)
         ]
+        self.checker = MirrorChecker(self.disks, trace)
         self.mds: Any = None
         self.ds: list[Any] = [None] * count
         self._processes: dict[str, Process] = {}
@@ -108,6 +113,11 @@ class Site:
                 pnfs.mds.service, "FileRecoveryStore", lambda path: self._recovery
             ),
             mock.patch.object(pnfs.mds.exporting, "loadDriver", load),
+            # As if files were large.
+            mock.patch.object(pnfs.mds.repair, "SMALL", 32768),
+            mock.patch.object(pnfs.mds.transfer, "LITTLE", 65536),
+            mock.patch.object(pnfs.mds.transfer, "STEP", 131072),
+            mock.patch.object(pnfs.mds.transfer, "UNIT", 16384),
         ):
             yield
 
@@ -199,6 +209,7 @@ class Site:
             Slowness(process.clock, self.chance, self.slow),
             self._tree,
         )
+        self._tree.onChange = self.checker.changing
         service = MetadataServerService(
             process.clock, self._configuration(), self.entropy, self.wallTime
         )
@@ -271,4 +282,5 @@ class Site:
             ),
             file="mds.toml",
             courtesy=self._courtesy,
+            failure=FAILURE,
         )

@@ -14,6 +14,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from pnfs.backends.ds.memory import MemoryDataServerBackend
+from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.metadata.memory import MemoryInode, MemoryMetadataBackend
 from pnfs.backends.metadata.removals import MemoryRemovals, Removal
 from pnfs.values import (
@@ -27,6 +28,7 @@ from pnfs.values import (
 )
 
 _BLOCK = 64 * 1024
+_GRANULE = 16 * 1024
 
 
 class Slowness:
@@ -75,7 +77,10 @@ class SimulatedMetadataBackend(MemoryMetadataBackend):
     A tree that a restarted server finds as it was.
 
     @ivar slowness: of the server that uses it.
+    @ivar onChange: told of each placement that takes the place of another one.
     """
+
+    onChange: Callable[[Placement, Placement], None]
 
     def __init__(
         self,
@@ -102,10 +107,16 @@ class SimulatedMetadataBackend(MemoryMetadataBackend):
     release = _slow("release")
     setattr = _slow("setattr")
     loadPlacement = _slow("loadPlacement")
-    storePlacement = _slow("storePlacement")
     storeDataAttributes = _slow("storeDataAttributes")
     enqueueRemoval = _slow("enqueueRemoval")
     finishRemoval = _slow("finishRemoval")
+
+    async def storePlacement(self, inode: Any, placement: Placement) -> None:
+        await self.slowness.pause()
+        if inode.placement is not None:
+            self.onChange(inode.placement, placement)
+        await super().storePlacement(inode, placement)
+        await self.slowness.pause()
 
     async def start(self) -> None:
         """
@@ -214,6 +225,37 @@ class SimulatedDisk(MemoryDataServerBackend):
         self._unsynced: dict[bytes, _Unsynced] = {}
         self._writing: dict[bytes, int] = {}
         self._quiet: dict[bytes, list[Deferred[None]]] = {}
+        self._lost: dict[bytes, float] = {}
+        self._follow()
+
+    def _follow(self) -> None:
+        self._tracking = Tracking(self._seconds, self._entropy, _GRANULE)
+
+    def _seconds(self) -> float:
+        return self._now() / 1e9
+
+    def stored(self, name: bytes) -> Optional[bytes]:
+        """
+        All that there is of an object, also what is not durable yet.
+        """
+        found = self._objects.get(name)
+        if found is None:
+            return None
+        result = super().readNow(name, 0, found.attributes.size)
+        assert result is not None
+        return b"".join(result.pieces)  # type: ignore[arg-type]
+
+    def sinceLoss(self, name: bytes) -> float:
+        """
+        Seconds since a crash may have taken something from an object.
+        """
+        return self._seconds() - self._lost.get(name, 0.0)
+
+    def durable(self, name: bytes) -> bool:
+        """
+        A crash would take nothing from an object.
+        """
+        return name not in self._unsynced
 
     def crash(self, chance: random.Random) -> None:
         """
@@ -233,9 +275,11 @@ class SimulatedDisk(MemoryDataServerBackend):
             for offset, data in unsynced.writes:
                 if chance.random() < 0.5:
                     super()._put(found, offset, memoryview(data))
+            self._lost[name] = self._seconds()
         self._unsynced.clear()
         self._writing.clear()
         self._quiet.clear()
+        self._follow()
         self.verifier = self._entropy(8)
 
     def _synced(self, name: bytes) -> None:

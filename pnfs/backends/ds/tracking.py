@@ -49,7 +49,7 @@ class _File:
 
     since: int
     asked: float
-    size: int = GRANULE
+    size: int
     last: dict[int, int] = attrs.Factory(dict)
 
     def note(self, number: int, offset: int, end: int) -> None:
@@ -93,19 +93,32 @@ class Tracking:
         L{note} only then.
     """
 
-    __slots__ = ("active", "_files", "_number", "_boot", "_seconds", "_entropy")
+    __slots__ = (
+        "active",
+        "_files",
+        "_number",
+        "_boot",
+        "_seconds",
+        "_entropy",
+        "_granule",
+    )
 
     def __init__(
         self,
         seconds: Callable[[], float] = time.monotonic,
         entropy: Callable[[int], bytes] = os.urandom,
+        granule: int = GRANULE,
     ) -> None:
+        """
+        @param granule: bytes in which changes of a file are kept at first.
+        """
         self.active = False
         self._files: OrderedDict[bytes, _File] = OrderedDict()
         self._number = 0
         self._boot = b""
         self._seconds = seconds
         self._entropy = entropy
+        self._granule = granule
 
     def track(self, name: bytes) -> bytes:
         """
@@ -118,7 +131,7 @@ class Tracking:
         file = self._files.get(name)
         if file is None:
             self._sweep(now)
-            file = self._files[name] = _File(self._number, now)
+            file = self._files[name] = _File(self._number, now, self._granule)
             while len(self._files) > FILES:
                 self._files.popitem(last=False)
             self.active = True
