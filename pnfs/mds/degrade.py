@@ -65,12 +65,14 @@ class Degrading:
         return placement
 
     async def markStale(
-        self, export: Any, inode: Inode, uuid: bytes
+        self, export: Any, inode: Inode, uuid: bytes, differs: bool = False
     ) -> Optional[Placement]:
         """
         A file goes on without one of its mirrors, unless it is the last one of a
         column that has everything.
 
+        @param differs: it answers, and is to be repaired; so it is marked even if
+            files are not to go on without lost mirrors.
         @return: the placement as it is now; None if the file has none.
         """
         marked = False
@@ -82,7 +84,7 @@ class Degrading:
             marked = True
             return attrs.evolve(old, stale=(*old.stale, uuid), epoch=old.epoch + 1)
 
-        if not self.enabled:
+        if not (self.enabled or differs):
             return await export.backend.loadPlacement(inode)  # type: ignore[no-any-return]
         placement = await self._placing.change(export, inode, change)
         if placement is None or not marked:

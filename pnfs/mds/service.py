@@ -28,10 +28,12 @@ from pnfs.mds.failover import Failover
 from pnfs.mds.fileindex import FileIndex
 from pnfs.mds.fileindex_walk import IndexWalk
 from pnfs.mds.health import Health
+from pnfs.mds.intents import WriteIntents
 from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
 from pnfs.mds.reload import Reloading
 from pnfs.mds.repairs import Repairs
+from pnfs.mds.resilver import Resilvering
 from pnfs.mds.room import noteFull
 from pnfs.mds.verification import Verification
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector
@@ -130,6 +132,7 @@ class MetadataServerService(NFSService):
         self._exporting: Any = None
         self._health: Any = None
         self._reloader: Any = None
+        self._resilvering: Any = None
         self.administration: Any = None
         self.repairs: Any = None
         self._walk: Any = None
@@ -250,6 +253,13 @@ class MetadataServerService(NFSService):
         health.onCondemned.append(lambda member: member.backend.giveUp())
         health.onReturned.append(lambda member: member.backend.beginAgain())
         self.failover = Failover(server, servers, health, data.degrading)
+        layouts.writers = WriteIntents(config.state)
+        self._resilvering = Resilvering(
+            server,
+            data,
+            layouts.writers,
+            lambda uuid: servers.byUUID(uuid).config.name,
+        )
         data.degrading.listeners.append(self.repairs.marked)
         health.onReturned.append(lambda member: self._membersChanged())
         health.onReturned.append(lambda member: self.repairs.returned(member.uuid))
@@ -267,6 +277,7 @@ class MetadataServerService(NFSService):
                 health.kill(member)
         servers.start()
         health.start()
+        self._resilvering.begin()
         for export in exports:
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
@@ -435,6 +446,8 @@ class MetadataServerService(NFSService):
             if self.context.delegating is not None:
                 self.context.delegating.stop()
             self.context.copies.stop(self.context.clients)
+        if self._resilvering is not None:
+            self._resilvering.stop()
         if self._health is not None:
             self._health.stop()
         if self._walk is not None:

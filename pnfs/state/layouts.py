@@ -198,6 +198,7 @@ class LayoutTable:
     @ivar grants: encoded layouts to be used again; see L{cachedGrant}.
     @ivar reports: L{Reports}: what clients say of their devices.
     @ivar listeners: called with (client, file, L{LayoutReport}) of each report.
+    @ivar writers: L{pnfs.mds.intents.WriteIntents}, if it is noted who may write.
     """
 
     def __init__(self, stateids: StateidTable) -> None:
@@ -209,6 +210,7 @@ class LayoutTable:
         self.count = 0
         self.reports = Reports()
         self.listeners: list[Callable[[Any, Any, LayoutReport], None]] = []
+        self.writers: Any = None
 
     def __len__(self) -> int:
         return self.count
@@ -295,6 +297,8 @@ class LayoutTable:
             if segment not in held:
                 held = added(held, segment)
             if segment[0] == _RW:
+                if not layout.dirty and self.writers is not None:
+                    self.writers.begin(layout)
                 layout.dirty = True
         layout.segments = held
         return layout
@@ -333,6 +337,8 @@ class LayoutTable:
         layout.revoked = DelegRevoked
         layout.client.revoked += 1
         self._revoked[layout] = None
+        if self.writers is not None:
+            self.writers.lost(layout)
         self._remove(layout)
 
     def free(self, layout: LayoutState) -> None:
@@ -355,6 +361,8 @@ class LayoutTable:
                 self.free(layout)
         layouts = list(client.layouts.values())
         for layout in layouts:
+            if self.writers is not None:
+                self.writers.lost(layout)
             self.drop(layout)
         return layouts
 
@@ -374,6 +382,8 @@ class LayoutTable:
         del file.layouts[client.clientid]
         self._unindex(layout)
         self.count -= 1
+        if self.writers is not None:
+            self.writers.end(layout)
         recall = file.recall
         if recall is not None:
             recall.gone(layout)

@@ -8,9 +8,7 @@ from typing import Any, Callable, Optional, Sequence
 
 from twisted.internet.defer import Deferred, fail
 
-import pnfs.mds.exporting
 from pnfs.client.mount import SHARE_BOTH, Mount
-from pnfs.plugin import Kind
 from pnfs.rpc.coroutines import drive
 from pnfs.rpc.errors import ConnectionClosed
 from pnfs.rpc.hub import Hub
@@ -143,27 +141,6 @@ class ClientCase(SiteCase):
         What a file holds.
         """
         return bytes(self.now(file.read(offset, count)))
-
-    def restartMetadataServer(self) -> None:
-        """
-        It loses all state but what is stored.
-        """
-        (tree,) = self.mds._backends
-        load = pnfs.mds.exporting.loadDriver
-
-        async def started() -> None:
-            # It would begin with an empty tree.
-            return None
-
-        self.patch(tree, "start", started)
-        self.patch(
-            pnfs.mds.exporting,
-            "loadDriver",
-            lambda kind, *more: tree if kind is Kind.METADATA else load(kind, *more),
-        )
-        self.wire.hangUp(MDS)
-        self.mds._sweep.stop()
-        self.startMetadataServer()
 
     def operations(self, number: int) -> int:
         """

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 import pnfs.ds.service
+import pnfs.mds.exporting
 import pnfs.mds.service
 from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.config import (
@@ -26,6 +27,7 @@ from pnfs.configclients import TermsConfig
 from pnfs.ds.service import DataServerService
 from pnfs.mds.service import MetadataServerService
 from pnfs.nfs4.client import SessionClient
+from pnfs.plugin import Kind
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.hub import Hub
 from pnfs.rpc.limits import Limits
@@ -230,6 +232,37 @@ class SiteCase(SynchronousTestCase):
             self.clock, self.configuration(), self.entropy, self.wallTime
         )
         self.collectors = self._serve(self.mds, MDS)
+
+    def restartMetadataServer(self) -> None:
+        """
+        It is killed, loses all state but what is stored, and starts again.
+        """
+        (tree,) = self.mds._backends
+        load = pnfs.mds.exporting.loadDriver
+
+        async def started() -> None:
+            # It would begin with an empty tree.
+            return None
+
+        self.patch(tree, "start", started)
+        self.patch(
+            pnfs.mds.exporting,
+            "loadDriver",
+            lambda kind, *more: tree if kind is Kind.METADATA else load(kind, *more),
+        )
+        self.wire.hangUp(MDS)
+        # Its clock stops with it.
+        for part in (
+            self.mds._sweep,
+            self.mds._health,
+            self.mds.repairs,
+            self.mds._resilvering,
+        ):
+            part.stop()
+        for inode in tree._inodes.values():
+            inode.state = None
+            inode.asked = False
+        self.startMetadataServer()
 
     def client(
         self, address: tuple[str, int] = MDS, owner: bytes = b"me", minor: int = 1

@@ -110,6 +110,8 @@ def layoutreturn(
         _checkReclaim(ctx, bool(reclaim))
         if report is not None:
             layouts.report(ctx.client, file, report)
+            if report.errors and layouts.writers is not None:
+                layouts.writers.doubt(ctx.client, ctx.export, inode)
         ctx.out.append(_ABSENT)
         return pos
     if file is None:
@@ -134,8 +136,8 @@ def layoutreturn(
 
 def _checkReclaim(ctx: CompoundContext, reclaim: bool) -> None:
     """
-    A client whose server has restarted has no layout stateid. Linux (6.12) then
-    tells of errors and I/O with the anonymous one.
+    A client whose server has restarted has no layout stateid. It then tells of errors
+    and I/O with the anonymous one (RFC 9737, section 2.2; Linux 6.12 does).
 
     @raise NoGrace: a reclaim, and nothing can be reclaimed.
     @raise BadStateid: the anonymous stateid, and nothing can be reclaimed.

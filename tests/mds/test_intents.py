@@ -1,0 +1,217 @@
+"""
+Tests of L{pnfs.mds.intents}: who may be in the middle of writing mirrors is known
+after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+import pnfs.mds.intents
+from pnfs.backends.errors import BadConfiguration
+from pnfs.mds.intents import Intent, WriteIntents, intentOf, whoIs
+
+
+@attrs.define(eq=False)
+class _Client:
+    owner: bytes = b"client"
+    verifier: bytes = b"verifier"
+
+
+@attrs.define(eq=False)
+class _Export:
+    id: int = 3
+
+
+@attrs.define(eq=False)
+class _Inode:
+    handle: bytes = b"\0f"
+
+
+@attrs.define(eq=False)
+class _File:
+    inode: _Inode = attrs.Factory(_Inode)
+    export: _Export = attrs.Factory(_Export)
+
+
+@attrs.define(eq=False)
+class _Layout:
+    client: Any = attrs.Factory(_Client)
+    file: Any = attrs.Factory(_File)
+    servers: tuple[bytes, ...] = (b"a", b"b")
+    layoutType: int = 4
+
+
+class WriteIntentsTests(SynchronousTestCase):
+    """
+    L{WriteIntents}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Nobody writes.
+        """
+        self.folder = self.mktemp()
+        os.makedirs(self.folder)
+        self.intents = self.load()
+        self.layout = _Layout()
+
+    def load(self) -> WriteIntents:
+        """
+        As after a crash.
+        """
+        intents = WriteIntents(self.folder)
+        self.addCleanup(intents.stop)
+        return intents
+
+    def left(self) -> set[Intent]:
+        """
+        What a start after a crash now would find.
+        """
+        folder = self.mktemp()
+        os.makedirs(folder)
+        shutil.copy(os.path.join(self.folder, "writers"), folder)
+        intents = WriteIntents(folder)
+        intents.stop()
+        return intents.left
+
+    def test_returned(self) -> None:
+        """
+        Who has returned his layout is not suspected after a crash.
+        """
+        self.intents.begin(self.layout)
+        self.intents.end(self.layout)
+        self.assertEqual(self.left(), set())
+
+    def test_crash(self) -> None:
+        """
+        Who had not is; the file is found by its export and handle.
+        """
+        self.intents.begin(self.layout)
+        who = whoIs(self.layout.client)
+        self.assertEqual(self.left(), {Intent(who, 3, b"\0f")})
+
+    def test_restarted(self) -> None:
+        """
+        A client that has started anew is another one.
+        """
+        again = _Client(verifier=b"reverify")
+        self.assertNotEqual(whoIs(again), whoIs(self.layout.client))
+
+    def test_oneServer(self) -> None:
+        """
+        A layout of one data server cannot leave mirrors different, nor can a striped
+        one.
+        """
+        self.intents.begin(_Layout(servers=(b"a",)))
+        self.intents.begin(_Layout(layoutType=1))
+        self.assertEqual(self.left(), set())
+
+    def test_back(self) -> None:
+        """
+        Who has come back after the crash writes again what he had not been told is
+        safe; those who have not are suspected, and still are after the next crash.
+        """
+        other = _Layout(client=_Client(owner=b"other"))
+        self.intents.begin(self.layout)
+        self.intents.begin(other)
+        intents = self.load()
+        intents.resume({whoIs(other.client)})
+        self.assertEqual(list(intents.suspected), [intentOf(self.layout)])
+        self.assertEqual(self.left(), {intentOf(self.layout)})
+        intents.settle([intentOf(self.layout)])
+        self.assertEqual(self.left(), set())
+
+    def test_backAndWriting(self) -> None:
+        """
+        Who has come back and writes again is known to write when that is settled.
+        """
+        self.intents.begin(self.layout)
+        intents = self.load()
+        intents.begin(self.layout)
+        intents.resume({whoIs(self.layout.client)})
+        self.assertEqual(self.left(), {intentOf(self.layout)})
+        intents.end(self.layout)
+        self.assertEqual(self.left(), set())
+
+    def test_lost(self) -> None:
+        """
+        A layout that is taken away makes its file suspected at once, but not one that
+        was returned before.
+        """
+        heard: list[int] = []
+        self.intents.onSuspected = lambda: heard.append(1)
+        self.intents.lost(self.layout)
+        self.assertEqual(heard, [])
+        self.intents.begin(self.layout)
+        self.intents.lost(self.layout)
+        self.intents.end(self.layout)
+        self.assertEqual(
+            (heard, list(self.intents.suspected)), ([1], [intentOf(self.layout)])
+        )
+        self.assertEqual(self.left(), {intentOf(self.layout)})
+
+    def test_lostAndWriting(self) -> None:
+        """
+        A client that lost its layout, and has a new one when the mirrors have been
+        compared, may die as well.
+        """
+        self.intents.begin(self.layout)
+        self.intents.lost(self.layout)
+        self.intents.begin(self.layout)
+        self.intents.settle(list(self.intents.suspected))
+        self.assertEqual(self.left(), {intentOf(self.layout)})
+        self.intents.end(self.layout)
+        self.assertEqual(self.left(), set())
+
+    def test_short(self) -> None:
+        """
+        The file does not grow for ever, and what is in it stays so.
+        """
+        self.patch(pnfs.mds.intents, "SPARE_LINES", 8)
+        other = _Layout(client=_Client(owner=b"other"))
+        self.intents.begin(other)
+        for _ in range(1000):
+            self.intents.begin(self.layout)
+            self.intents.end(self.layout)
+        size = os.path.getsize(os.path.join(self.folder, "writers"))
+        self.assertLess(size, 1000)
+        self.assertEqual(self.left(), {intentOf(other)})
+
+    def test_cut(self) -> None:
+        """
+        A line that a crash has cut short is not believed.
+        """
+        self.intents.begin(self.layout)
+        path = os.path.join(self.folder, "writers")
+        with open(path, "ab") as stream:
+            stream.write(b"- ")
+        self.assertEqual(self.left(), {intentOf(self.layout)})
+
+    def test_damaged(self) -> None:
+        """
+        A file that is not ours is refused with what to do.
+        """
+        path = os.path.join(self.folder, "writers")
+        with open(path, "ab") as stream:
+            stream.write(b"what is this\n")
+        error = self.assertRaises(BadConfiguration, self.load)
+        self.assertIn(f"{path}: is damaged: remove it", str(error))
+
+    def test_full(self) -> None:
+        """
+        If nothing can be noted clients go on, and the log says so once.
+        """
+
+        def full(*args: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+        self.patch(os, "write", full)
+        self.intents.begin(self.layout)
+        self.intents.end(self.layout)
+        self.assertEqual(len(self.flushLoggedErrors()), 0)
