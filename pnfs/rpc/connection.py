@@ -159,6 +159,17 @@ class Connection(Receiver):
             self._pause()
             self._resume()
 
+    def acknowledge(self) -> None:
+        """
+        Tell the other end now that its bytes have come.
+
+        The kernel waits 40 ms for an answer to send the acknowledgement with. None
+        follows a reply, and a client that has left Nagle's algorithm on (RFC 896)
+        sends its next call only when it has heard.
+        """
+        if not self.lost:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 2)
+
     def _serveBacklog(self) -> None:
         self._scheduled = None
         records, self._backlog = self._backlog, []

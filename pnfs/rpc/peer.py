@@ -67,6 +67,7 @@ class Peer:
         "busy",
         "onBusy",
         "onRelief",
+        "onReply",
         "hub",
         "_write",
         "_disconnect",
@@ -108,6 +109,7 @@ class Peer:
         self.busy = False
         self.onBusy: Callable[[], None] = nothing
         self.onRelief: Callable[[], None] = nothing
+        self.onReply: Callable[[], None] = nothing
         self._write = write
         self._disconnect = disconnect
         self._headers: dict[bytes, tuple[Procedure, Credential, int]] = {}
@@ -342,6 +344,7 @@ class Peer:
             pending.errback(error)
         else:
             pending.callback((buf, pos))
+        self.onReply()
 
     def _forget(self, cancelled: Deferred[tuple[Buffer, int]]) -> None:
         assert isinstance(cancelled, _Pending)
@@ -396,7 +399,7 @@ class Peer:
         self.closed = True
         # No cycle of references is left behind.
         self._write = discard
-        self._disconnect = self.onBusy = self.onRelief = nothing
+        self._disconnect = self.onBusy = self.onRelief = self.onReply = nothing
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

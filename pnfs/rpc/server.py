@@ -244,6 +244,7 @@ class RPCServer:
             self._reactor, sock, self.hub, self._lost, (host, address[1])
         )
         self._connections.add(connection)
+        connection.peer.onReply = connection.acknowledge
         connection.start()
         if self._onConnect is not None:
             try:

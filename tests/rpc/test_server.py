@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from typing import Any, Optional
 
 from twisted.internet.error import CannotListenError
@@ -84,6 +85,30 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(self.peers[0].address, self.clients[0].getsockname())
         self.assertEqual(self.server.counters.connections, 2)
         self.assertEqual(len(self.server.peers), 2)
+
+    def test_acknowledgesReplies(self) -> None:
+        """
+        Nothing follows the reply to a callback, but the client's kernel hears at
+        once that it has come: one that holds small packets back until then (Nagle's
+        algorithm) would send its next call 40 ms late.
+        """
+
+        def unacknowledged() -> int:
+            info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
+            return int(struct.unpack_from("=I", info, 24)[0])
+
+        client = self.connect()
+        for _ in range(64):
+            # The kernel learns that this connection is one of calls and answers.
+            self.exchange(client, mark(call(wire.NULL)))
+        answer = self.peers[0].call(1, 1, 0)
+        self.reactor.settle()
+        xid = int.from_bytes(self.receive(client)[4:8], "big")
+        client.send(mark(success(xid=xid)))
+        self.assertEqual(unacknowledged(), 1)
+        self.reactor.until(lambda: answer.called)
+        self.assertEqual(unacknowledged(), 0)
+        self.successResultOf(answer)
 
     def test_inUse(self) -> None:
         """
