@@ -269,7 +269,10 @@ class ClientTable:
             leave some behind.
         """
         client.renewed = now
+        recovery = self._recovery
         if client.confirmed:
+            if recovery is not None:
+                recovery.admit(client, now)
             return
         owner = client.owner
         earlier = self._confirmed.get(owner)
@@ -278,8 +281,8 @@ class ClientTable:
                 self._makeRoom(now)
         else:
             self.revoke(earlier)
-        if self._recovery is not None:
-            self._recovery.admit(client)
+        if recovery is not None:
+            recovery.admit(client, now)
         self._unconfirmed.pop(owner, None)
         client.confirmed = True
         client.leaseSeconds = self.leaseSeconds

@@ -17,8 +17,11 @@ the edge conditions of RFC 8881, section 8.4.3. Whoever was recorded when the
 server went down stays so until the grace period has ended, however often it goes
 down meanwhile.
 
-While reclaims keep coming the grace period is extended, up to twice its length: a
-client that was late, or has much, is not stopped in the midst of it.
+While those who were recorded keep coming back and reclaiming, the grace period is
+extended: a client that was late, or has much, is not stopped in the midst of it, and
+very many clients may come one after the other. No client extends it beyond twice its
+length, unless it came back late: then for that length from there. Nor do all together
+beyond L{LONGEST_SECONDS}, or twice its length (docs/adr/0007).
 
 A client learns of a restart at the latest when it renews its lease, so the grace
 period lasts for the longest lease promised before the restart at least; the store
@@ -39,7 +42,10 @@ if TYPE_CHECKING:
     from pnfs.state.clients import Client
 
 RECLAIM_PAUSE = 2.0
-"""Seconds without a reclaim after which the grace period is extended no further."""
+"""Seconds without a sign of recovery that the grace period is extended by."""
+
+LONGEST_SECONDS = 300.0
+"""After that the grace period is over, or after twice its length if that is longer."""
 
 _log = Logger()
 
@@ -64,11 +70,13 @@ class Grace:
         recorded = {} if store is None else store.clients()
         self._may = {owner for owner, may in recorded.items() if may}
         self._waiting = set(self._may)
+        self._back: dict[bytes, float] = {}
         self._began = now
         self._leaseSeconds = leaseSeconds
         self._promised: float = 0.0 if store is None else store.promisedLease()
         self.until = now + max(graceSeconds, self._promised)
-        self._reclaimed = now - RECLAIM_PAUSE
+        self._recorded = frozenset(self._may)
+        self._extended = now
         self._active = bool(self._waiting)
         if leaseSeconds > self._promised or not self._active:
             self._promise(leaseSeconds)
@@ -111,8 +119,16 @@ class Grace:
             return False
         if now < self.until:
             return True
-        extended = min(self._reclaimed + RECLAIM_PAUSE, 2 * self.until - self._began)
-        return now < extended or not self._end()
+        longest = max(2 * self.until - self._began, self._began + LONGEST_SECONDS)
+        return now < min(self._extended, longest) or not self._end()
+
+    def _goesOn(self, owner: bytes, now: float) -> None:
+        """
+        A recorded client recovers: that extends the grace period, in its time.
+        """
+        back = self._back.setdefault(owner, now)
+        latest = max(self.until, back) + self.until - self._began
+        self._extended = max(self._extended, min(now + RECLAIM_PAUSE, latest))
 
     def _end(self) -> bool:
         """
@@ -129,13 +145,20 @@ class Grace:
         self._active = False
         self._waiting.clear()
         self._may.clear()
+        self._back.clear()
+        self._recorded = frozenset()
         return True
 
-    def admit(self, client: Client) -> None:
+    def admit(self, client: Client, now: float) -> None:
         """
-        A client is being confirmed: it may reclaim if it is recorded.
+        A client makes a session. When that confirms it, it may reclaim if it is
+        recorded.
         """
-        client.mayReclaim = client.owner in self._may
+        owner = client.owner
+        if not client.confirmed:
+            client.mayReclaim = owner in self._may
+        if owner in self._recorded and self.inGrace(now):
+            self._goesOn(owner, now)
 
     def dismiss(self, *clients: Client) -> None:
         """
@@ -212,7 +235,7 @@ class Grace:
             raise NoGrace()
         if not client.mayReclaim:
             raise ReclaimBad()
-        self._reclaimed = now
+        self._goesOn(client.owner, now)
 
 
 def noGrace() -> Grace:

@@ -39,12 +39,12 @@ class GraceTests(SynchronousTestCase):
         self.store.beginEpoch()
         return Grace(self.store, 0.0, 90.0)
 
-    def back(self, grace: Grace, owner: bytes) -> Client:
+    def back(self, grace: Grace, owner: bytes, now: float = 0.0) -> Client:
         """
         A client confirms.
         """
         found = client(owner)
-        grace.admit(found)
+        grace.admit(found, now)
         return found
 
     def test_nobody(self) -> None:
@@ -223,6 +223,77 @@ class GraceTests(SynchronousTestCase):
             self.assertTrue(grace.inGrace(end - 0.1))
             self.assertFalse(grace.inGrace(end))
             self.assertRaises(NoGrace, grace.checkReclaim, known, end)
+
+    def test_extendedForLateOnes(self) -> None:
+        """
+        Clients that come back one after the other may all reclaim, however short the
+        grace period: a server that needs longer than that to hear them all cuts off
+        none. It is over as soon as nobody comes any more.
+        """
+        owners = [b"%d" % number for number in range(100)]
+        grace = self.restart(*owners, b"gone")
+        grace.setGrace(10.0)
+        for number, owner in enumerate(owners):
+            now = number * 1.5
+            known = self.back(grace, owner, now)
+            grace.checkReclaim(known, now + 0.5)
+            grace.complete(known, now + 1.0)
+        self.assertTrue(grace.inGrace(150.9))
+        self.assertFalse(grace.inGrace(151.0))
+        self.assertEqual(set(self.store.clients()), set(owners))
+
+    def test_extendedBySessions(self) -> None:
+        """
+        A recorded client that has made its session at the last moment gets to its
+        first reclaim, and also one that makes another session shows that recovery
+        goes on. Those who come anew hold up nobody.
+        """
+        grace = self.restart(b"a", b"gone")
+        known = self.back(grace, b"a", 89.5)
+        grace.checkReclaim(known, 90.5)
+        grace.complete(known, 90.5)
+        known.confirmed = True
+        grace.admit(known, 92.0)
+        self.back(grace, b"new", 93.9)
+        self.assertTrue(grace.inGrace(93.9))
+        self.assertFalse(grace.inGrace(94.0))
+
+    def test_notForEver(self) -> None:
+        """
+        A client that reclaims without end, or makes session after session, holds up
+        the others for twice the grace period at most, or for its length from its
+        late return; all who come, for five minutes.
+        """
+        for back, end in ((0.0, 20.0), (9.0, 20.0)):
+            grace = self.restart(b"a")
+            grace.setGrace(10.0)
+            known = self.back(grace, b"a", back)
+            known.confirmed = True
+            for second in range(int(back), int(end)):
+                grace.admit(known, second)
+                grace.checkReclaim(known, second)
+            self.assertFalse(grace.inGrace(end))
+        grace = self.restart(*(b"%d" % number for number in range(400)))
+        grace.setGrace(10.0)
+        for number in range(299):
+            self.back(grace, b"%d" % number, number)
+        last = self.back(grace, b"300", 299.0)
+        grace.checkReclaim(last, 299.9)
+        self.assertRaises(NoGrace, grace.checkReclaim, last, 300.0)
+
+    def test_extendedLate(self) -> None:
+        """
+        Who comes back while it is extended has as long as the grace period is.
+        """
+        grace = self.restart(b"first", b"late")
+        grace.setGrace(10.0)
+        first = self.back(grace, b"first")
+        for second in range(19):
+            grace.checkReclaim(first, second)
+        late = self.back(grace, b"late", 19.0)
+        for second in range(19, 29):
+            grace.checkReclaim(late, second)
+        self.assertFalse(grace.inGrace(29.0))
 
     def test_restartWithinGrace(self) -> None:
         """

@@ -62,7 +62,7 @@ class Site:
         A client that has come back.
         """
         client = Client(1, owner, b"", (1, 0), 0.0)
-        grace.admit(client)
+        grace.admit(client, 0.0)
         return client
 
     def complete(self, *owners: bytes) -> None:
