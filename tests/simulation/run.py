@@ -3,6 +3,7 @@ C{make simulate}: many seeds, or one with everything that happens.
 
     python -m tests.simulation.run --seeds 1000 [--from 0]
     python -m tests.simulation.run --seed 17
+    python -m tests.simulation.run --repair 5
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import time
 from typing import Sequence
 
-from tests.simulation.simulate import Outcome, Plan, simulate
+from tests.simulation.simulate import VICTIMS, Outcome, Plan, repairPlan, simulate
 
 _TAIL = 60
 
@@ -27,12 +28,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="this one alone, with its events")
     parser.add_argument("--streams", action="store_true", help="append streams only")
     parser.add_argument("--mirrors", type=int, help="of each file")
+    parser.add_argument(
+        "--repair",
+        type=int,
+        metavar="N",
+        help="kill each server at every Nth step of a repair of mirrors",
+    )
     options = parser.parse_args(arguments)
     plan = Plan(streamsOnly=options.streams, mirrors=options.mirrors)
     if options.seed is not None:
         outcome = simulate(options.seed, plan, print)
         _report(outcome, 0)
         return 1 if outcome.violations else 0
+    if options.repair:
+        return _killInRepair(options.repair)
     begin = time.monotonic()
     failed = []
     for seed in range(options.first, options.first + options.seeds):
@@ -46,6 +55,24 @@ def main(arguments: Sequence[str]) -> int:
         f"{options.seeds} seeds, {len(failed)} failed{': ' if failed else ''}"
         f"{', '.join(map(str, failed))}; {time.monotonic() - begin:.0f} s"
     )
+    return 1 if failed else 0
+
+
+def _killInRepair(stride: int) -> int:
+    begin = time.monotonic()
+    failed = 0
+    for victim in VICTIMS:
+        steps = simulate(0, repairPlan(victim, 0)).repairSteps
+        for step in range(1, steps + 1, stride):
+            outcome = simulate(0, repairPlan(victim, step))
+            if outcome.violations:
+                failed += 1
+                _report(outcome, _TAIL)
+                print(f"when {victim} was killed at step {step}")
+        seconds = time.monotonic() - begin
+        print(
+            f"{victim} at {steps} steps: {failed} failed, {seconds:.0f} s", flush=True
+        )
     return 1 if failed else 0
 
 

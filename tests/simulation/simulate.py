@@ -34,12 +34,14 @@ from tests.simulation.mounting import RecoveringMount
 from tests.simulation.network import Network, Process
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.shared_actors import Region, Tree
-from tests.simulation.site import COURTESY, GRACE, LEASE, Site
+from tests.simulation.site import COURTESY, FAILURE, GRACE, LEASE, Site
 from tests.simulation.trace import Trace
 
 FAULTS_SECONDS = 30.0
 RECOVERY_SECONDS = 50.0
 """How long after the last fault something may still fail."""
+
+REPAIR_SECONDS = 40.0
 
 END_SECONDS = 240.0
 """In which everybody must have finished after that."""
@@ -58,6 +60,7 @@ class Outcome:
     @ivar digest: of all events.
     @ivar tail: the last events.
     @ivar events: how many there were; C{steps}: of actors; C{repaired}: mirrors.
+    @ivar repairSteps: of L{Plan.repair}.
     """
 
     seed: int
@@ -67,6 +70,7 @@ class Outcome:
     events: int
     steps: int
     repaired: int
+    repairSteps: int
 
 
 @attrs.frozen
@@ -78,16 +82,32 @@ class Plan:
     @ivar faults: how many.
     @ivar layout: C{files} or C{flexfiles}.
     @ivar mirrors: how many; more than one is served by flexfiles.
+    @ivar dataServers: how many.
     @ivar streamsOnly: nothing but append streams.
     @ivar lyingDisks: COMMIT does not do what it says.
+    @ivar repair: who is killed at which step of the repair of what one data server has
+        missed, and nothing else befalls the site.
     """
 
     clients: int = 3
     faults: Optional[int] = None
     layout: Optional[str] = None
     mirrors: Optional[int] = None
+    dataServers: Optional[int] = None
     streamsOnly: bool = False
     lyingDisks: bool = False
+    repair: Optional[tuple[str, int]] = None
+
+
+VICTIMS = ("mds", "ds0", "ds1")
+"""Who may be killed in a repair: the metadata server, who is repaired, and by whom."""
+
+
+def repairPlan(victim: str, step: int) -> Plan:
+    """
+    A repair with two mirrors, in which somebody is killed at a step; 0: nobody is.
+    """
+    return Plan(clients=1, mirrors=2, dataServers=2, repair=(victim, step))
 
 
 class Host:
@@ -193,7 +213,7 @@ class Simulation:
             folder,
             layout,
             mirrors,
-            max(mirrors, chance.choice((2, 3))),
+            plan.dataServers or max(mirrors, chance.choice((2, 3))),
         )
         for disk in self.site.disks:
             disk.lies = plan.lyingDisks
@@ -208,13 +228,15 @@ class Simulation:
         for number, host in enumerate(self.hosts):
             host.actors.append(Stream(self.stage, f"{number}stream"))
             if not plan.streamsOnly:
+                host.actors.append(PrivateFile(self.stage, f"{number}private"))
+            if not plan.streamsOnly and plan.repair is None:
                 host.actors += [
-                    PrivateFile(self.stage, f"{number}private"),
                     Region(self.stage, f"{number}region", regions),
                     Tree(self.stage, f"{number}tree"),
                     Counter(self.stage, f"{number}locker", locked, False),
                     Counter(self.stage, f"{number}denier", denied, True),
                 ]
+        self.step = 0
         self.faults = Faults(self.site, self.network, trace, chance, list(self.hosts))
 
     def _until(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
@@ -239,11 +261,14 @@ class Simulation:
         for host in self.hosts:
             host.start()
         self._until(3.0)
-        number = self.plan.faults
-        if number is None:
-            number = self.chance.choice((0, 2, 5, 10))
-        self.faults.plan(FAULTS_SECONDS, number)
-        self._until(FAULTS_SECONDS)
+        if self.plan.repair is not None:
+            self._killInRepair(*self.plan.repair)
+        else:
+            number = self.plan.faults
+            if number is None:
+                number = self.chance.choice((0, 2, 5, 10))
+            self.faults.plan(FAULTS_SECONDS, number)
+            self._until(FAULTS_SECONDS)
         self.trace.event("no more faults")
         self.faults.end()
         self.stage.leisure = 8.0
@@ -269,6 +294,33 @@ class Simulation:
         for problem in leftovers(site, self.network, self.hosts):
             self.trace.violation("%s", problem)
 
+    def _killInRepair(self, victim: str, last: int) -> None:
+        """
+        One data server is away, and returns; while it is repaired a server is killed.
+        """
+        site = self.site
+        site.killDataServer(0)
+        self._until(FAILURE + 5.0)
+        site.startDataServer(0)
+        site.watch(lambda: self._step(victim, last))
+        self._until(2.0)
+        self._until(REPAIR_SECONDS, lambda: not any(map(_stale, site.tree.files())))
+        site.watch(None)
+
+    def _step(self, victim: str, last: int) -> None:
+        self.step += 1
+        if self.step != last:
+            return
+        self.trace.event("step %d", last)
+        site = self.site
+        if victim == "mds":
+            site.killMetadataServer()
+            self.scheduler.after(1.0, site.startMetadataServer)
+        else:
+            number = int(victim[2:])
+            site.killDataServer(number)
+            self.scheduler.after(1.0, lambda: site.startDataServer(number))
+
     def _prepare(self) -> None:
         """
         Make the files that clients share.
@@ -288,6 +340,11 @@ class Simulation:
         made.addErrback(host._failed)
         if not self._until(20.0, lambda: host.finished):
             self.trace.violation("the files could not be made")
+
+
+def _stale(file: tuple[bytes, Any]) -> bool:
+    placement = file[1].placement
+    return placement is not None and bool(placement.stale)
 
 
 def simulate(
@@ -362,6 +419,7 @@ def _simulate(
         trace.count,
         sum(actor.steps for host in simulation.hosts for actor in host.actors),
         simulation.site.checker.repaired,
+        simulation.step,
     )
     _bury(simulation)
     return outcome

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 from unittest import mock
 
 import pnfs.ds.service
@@ -64,6 +64,7 @@ class Site:
     @ivar mds: the L{MetadataServerService} that runs, or None.
     @ivar ds: the L{DataServerService}s, likewise.
     @ivar slow: how often storage makes a server wait.
+    @ivar onStep: called each time that a server has to do with its storage.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Site:
         self.layout = layout
         self.mirrors = mirrors
         self.slow = chance.choice((0.0, 0.05, 0.2))
+        self.onStep: Optional[Callable[[], None]] = None
         self._courtesy = chance.choice((0.0, COURTESY))
         self._folder = folder
         self._recovery = MemoryRecoveryStore()
@@ -135,6 +137,19 @@ class Site:
         """
         return self.chance.randbytes(count)
 
+    def _slowness(self, process: Process) -> Slowness:
+        slowness = Slowness(process.clock, self.chance, self.slow)
+        slowness.onStep = self.onStep
+        return slowness
+
+    def watch(self, onStep: Optional[Callable[[], None]]) -> None:
+        """
+        Have something called at each step from now on, or not any more.
+        """
+        self.onStep = self.tree.slowness.onStep = onStep
+        for disk in self.disks:
+            disk.slowness.onStep = onStep
+
     def _process(self, host: str) -> Process:
         process = Process(self.network, host, self.chance.uniform(1000, 9000))
         self._processes[host] = process
@@ -164,7 +179,7 @@ class Site:
         self.trace.event("%s starts", name)
         process = self._process(name)
         disk = self.disks[number]
-        disk.slowness = Slowness(process.clock, self.chance, self.slow)
+        disk.slowness = self._slowness(process)
         service = DataServerService(
             process.clock,
             DSConfig(
@@ -206,7 +221,7 @@ class Site:
             self.wallTime,
             self.entropy,
             self._recovery,
-            Slowness(process.clock, self.chance, self.slow),
+            self._slowness(process),
             self._tree,
         )
         self._tree.onChange = self.checker.changing

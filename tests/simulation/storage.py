@@ -14,7 +14,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from pnfs.backends.ds.memory import MemoryDataServerBackend
-from pnfs.backends.ds.tracking import Tracking
+from pnfs.backends.ds.tracking import Ranges, Tracking
 from pnfs.backends.metadata.memory import MemoryInode, MemoryMetadataBackend
 from pnfs.backends.metadata.removals import MemoryRemovals, Removal
 from pnfs.values import (
@@ -36,17 +36,25 @@ class Slowness:
     Waits of random length.
 
     @ivar often: the probability of one.
+    @ivar onStep: called at each moment at which there may be one, if it is set.
     """
 
     def __init__(self, clock: Any, chance: random.Random, often: float) -> None:
+        self.onStep: Optional[Callable[[], None]] = None
         self._clock = clock
         self._chance = chance
         self.often = often
 
     async def pause(self) -> None:
         """
-        Wait, perhaps.
+        Wait, perhaps; for ever if the process is killed at this very moment.
         """
+        if self.onStep is not None:
+            self.onStep()
+            if not self._clock.alive:
+                never: Deferred[None] = Deferred()
+                self._clock.process.kept.append(never)
+                await never
         chance = self._chance
         if chance.random() < self.often:
             waiter: Deferred[None] = Deferred()
@@ -58,6 +66,8 @@ class Slowness:
         """
         Shall this one wait?
         """
+        if self.onStep is not None:
+            return True
         return self._chance.random() < self.often
 
 
@@ -333,6 +343,24 @@ class SimulatedDisk(MemoryDataServerBackend):
     async def statfs(self) -> FSStatistics:
         await self.slowness.pause()
         return await super().statfs()
+
+    # -- contents --------------------------------------------------------------------
+
+    async def track(self, name: bytes) -> bytes:
+        await self.slowness.pause()
+        return await super().track(name)
+
+    async def changes(self, name: bytes, token: bytes) -> Optional[Ranges]:
+        await self.slowness.pause()
+        return await super().changes(name, token)
+
+    async def checksums(
+        self, name: bytes, offset: int, count: int, unit: int
+    ) -> list[bytes]:
+        await self.slowness.pause()
+        found = await super().checksums(name, offset, count, unit)
+        await self.slowness.pause()
+        return found
 
     # -- data ------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.mds.transfer import Transfer
-from tests.simulation.simulate import Plan, simulate
+from tests.simulation.simulate import VICTIMS, Plan, repairPlan, simulate
 
 _SEEDS = (1, 2, 3)
 _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -56,6 +56,21 @@ class SimulateTests(SynchronousTestCase):
             self.assertEqual(outcome.violations, (), "\n".join(outcome.tail[-60:]))
             repaired += outcome.repaired
         self.assertGreater(repaired, 10)
+
+    def test_repairKilled(self) -> None:
+        """
+        The metadata server, the data server that is repaired, or the one that is copied
+        from is killed at some step of a repair: it is resumed, a mirror counts when it
+        is good and not before, and nothing that was acknowledged is lost.
+        """
+        for number, victim in enumerate(VICTIMS):
+            steps = simulate(number, repairPlan(victim, 0)).repairSteps
+            for part in (4, 6):
+                step = steps * part // 8 + number
+                outcome = simulate(number, repairPlan(victim, step))
+                tail = "\n".join(outcome.tail[-60:])
+                self.assertEqual(outcome.violations, (), f"{victim} {step}\n{tail}")
+                self.assertGreater(outcome.repaired, 0)
 
     def test_badRepair(self) -> None:
         """
