@@ -187,8 +187,8 @@ class IDataServerBackend(Interface):
         name: bytes, offset: int, count: int, unit: int
     ) -> Sequence[bytes]:
         """
-        Digests of the pieces of a range, by which mirrors are compared: BLAKE2b of
-        16 bytes; C{b""} for a piece of zeros. What lies in holes and behind the end
+        Digests of the pieces of a range, by which mirrors are compared: 16 bytes
+        each (L{pnfs.backends.ds.digests}); C{b""} for a piece of zeros. What lies in holes and behind the end
         counts as zeros. What is written meanwhile may count or not.
 
         @param unit: bytes of a piece, from 512 to 64 MiB; the last may be shorter.

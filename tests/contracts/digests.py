@@ -4,8 +4,9 @@ What every L{IDataServerBackend} promises to tell about contents.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Optional, Sequence
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pnfs.backends.errors import InvalidArgument, NoSuchObject
 from pnfs.values import CopySource, SetAttributes
@@ -29,7 +30,7 @@ def digest(data: bytes) -> bytes:
     """
     Of a piece that is not all zeros.
     """
-    return blake2b(data, digest_size=16).digest()
+    return AESGCM(b"pnfs data digest").encrypt(bytes(12), b"", data)
 
 
 class DigestsContract(_Base):

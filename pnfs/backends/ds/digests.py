@@ -2,6 +2,10 @@
 """
 Checksums of pieces of data files, by which mirrors are compared without moving them.
 
+They are the tags of GMAC with a key that everybody knows: not against who would make two
+pieces alike, but against chance no worse than a hash, and at more than ten times the
+speed, as processors have instructions for it.
+
 A piece of zeros has none (the digest C{b""}), whether they were written, lie in a
 hole, or lie behind the end: mirrors of a file may differ in that. So zeros count as
 well where the end or a hole lies within a piece.
@@ -9,8 +13,12 @@ well where the end or a hole lies within a piece.
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import Awaitable, Callable, Optional
+from functools import lru_cache
+from typing import Any, Awaitable, Callable, Optional
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from pnfs.backends.errors import InvalidArgument
 
@@ -27,7 +35,8 @@ DIGESTS = 2048
 """In one step, and in one answer."""
 
 _BLOCK = 1 << 20
-_ZEROS = bytes(_BLOCK)
+_ZEROS = memoryview(bytes(_BLOCK))
+_GMAC: Any = Cipher(AES(b"pnfs data digest"), GCM(bytes(12)))
 
 
 class PieceDigest:
@@ -35,44 +44,43 @@ class PieceDigest:
     The digest of one piece, fed from its start to its end.
     """
 
-    __slots__ = ("_zeros", "_hash")
+    __slots__ = ("_context",)
 
     def __init__(self) -> None:
-        self._zeros = 0
-        self._hash = blake2b(digest_size=DIGEST)
+        self._context = _GMAC.encryptor()
 
-    def data(self, data: memoryview) -> None:
+    def data(self, data: Any) -> None:
         """
         Bytes follow.
         """
-        while len(data):
-            part, data = data[:_BLOCK], data[_BLOCK:]
-            if part == _ZEROS[: len(part)]:
-                self.zeros(len(part))
-            else:
-                self._fill()
-                self._hash.update(part)
+        self._context.authenticate_additional_data(data)
 
     def zeros(self, count: int) -> None:
         """
         Zeros follow.
         """
-        self._zeros += count
-
-    def _fill(self) -> None:
-        while self._zeros:
-            part = _ZEROS[: self._zeros]
-            self._hash.update(part)
-            self._zeros -= len(part)
+        while count:
+            part = _ZEROS[:count]
+            self.data(part)
+            count -= len(part)
 
     def digest(self, count: int) -> bytes:
         """
         @param count: bytes of the piece: if all are zeros, the digest is empty.
         """
-        if self._zeros == count:
-            return b""
-        self._fill()
-        return self._hash.digest()
+        tag = self._tag()
+        return b"" if tag == _zeroTag(count) else tag
+
+    def _tag(self) -> bytes:
+        self._context.finalize()
+        return bytes(self._context.tag)
+
+
+@lru_cache(1024)
+def _zeroTag(count: int) -> bytes:
+    piece = PieceDigest()
+    piece.zeros(count)
+    return piece._tag()
 
 
 def requireUnit(unit: int) -> None:
