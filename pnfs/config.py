@@ -17,6 +17,7 @@ import attrs
 
 from pnfs.backends.errors import BadConfiguration
 from pnfs.configclients import ClientConfig, TermsConfig, takeClients, takeTerms
+from pnfs.configregistration import RegistrationConfig, takeRegistration
 from pnfs.configvalues import (
     Address,
     Table,
@@ -134,6 +135,7 @@ class MDSConfig:
     @ivar repairLimit: bytes copied for that in a second; 0: as many as possible.
     @ivar courtesy: how long a client that is silent keeps its state if nobody else
         wants it.
+    @ivar register: data servers with the cluster key may add themselves.
     """
 
     listen: tuple[Address, ...]
@@ -157,6 +159,7 @@ class MDSConfig:
     admin: AdminConfig = AdminConfig()
     autoRepair: bool = True
     repairLimit: int = 0
+    register: bool = False
 
 
 @attrs.frozen
@@ -177,6 +180,7 @@ class DSConfig:
     A data server.
 
     @ivar file: where it was read from.
+    @ivar registration: it registers itself; None: it is added by hand.
     """
 
     name: str
@@ -189,6 +193,7 @@ class DSConfig:
     limits: LimitsConfig
     upstream: Optional[UpstreamConfig]
     file: str = ""
+    registration: Optional[RegistrationConfig] = None
 
 
 def _limits(file: str, values: Any) -> LimitsConfig:
@@ -265,7 +270,12 @@ def dataServerConfig(file: str, values: Any) -> DataServerConfig:
     return config
 
 
-def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
+def _export(
+    file: str, values: Any, servers: tuple[str, ...], more: bool
+) -> ExportConfig:
+    """
+    @param more: there may be other data servers than those.
+    """
     table = Table(file, "export", values)
     metadata = table.take("metadata", string, "xattr")
     terms = takeTerms(table, TermsConfig())
@@ -286,6 +296,12 @@ def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
         label=table.take("class", label, ""),
     )
     table.finish()
+    if config.mirrors > 1 and config.layout == "files":
+        raise table.refuse(
+            "mirrors", 'files layouts have no mirrors; layout = "flexfiles"'
+        )
+    if more:
+        return config
     for name in config.dataServers:
         if name not in servers:
             raise table.refuse(
@@ -304,10 +320,6 @@ def _export(file: str, values: Any, servers: tuple[str, ...]) -> ExportConfig:
             "stripe_count",
             f"{config.stripeCount} stripes need as many data servers, "
             f"there are {usable}; add some, or write 0 for all",
-        )
-    if config.mirrors > 1 and config.layout == "files":
-        raise table.refuse(
-            "mirrors", 'files layouts have no mirrors; layout = "flexfiles"'
         )
     return config
 
@@ -329,14 +341,16 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
     """
     table = _load(file, overrides)
     servers = tuple(dataServerConfig(file, v) for v in table.tables("data_server"))
-    if not servers:
+    register = table.take("register", boolean, False)
+    if not servers and not register:
         raise BadConfiguration(
-            f"{file}: data_server: there is none; add a [[data_server]]"
+            f"{file}: data_server: there is none; add a [[data_server]], or let them "
+            "register themselves: register = true"
         )
     _unique(file, "data_server.name", [server.name for server in servers])
     _unique(file, "data_server.address", [server.address for server in servers])
     names = tuple(server.name for server in servers)
-    exports = tuple(_export(file, v, names) for v in table.tables("export"))
+    exports = tuple(_export(file, v, names, register) for v in table.tables("export"))
     for export in exports:
         for server in servers:
             if (
@@ -379,6 +393,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         failure=table.take("failure_seconds", seconds, 5.0),
         readError=table.take("read_error_seconds", seconds, 60.0),
         admin=_admin(file, table.table("admin")),
+        register=register,
     )
     table.finish()
     return config
@@ -394,9 +409,10 @@ def loadDS(file: str, overrides: Mapping[str, Any] = {}) -> DSConfig:
     table = _load(file, overrides)
     backend = table.take("backend", string, "local")
     upstream = table.table("upstream")
+    listen = table.take("listen", listOf(parseAddress), (("0.0.0.0", 2050),))
     config = DSConfig(
         name=table.take("name", string, socket.gethostname()),
-        listen=table.take("listen", listOf(parseAddress), (("0.0.0.0", 2050),)),
+        listen=listen,
         state=table.take("state", folder),
         key=table.take("key", readKey),
         backend=backend,
@@ -405,6 +421,7 @@ def loadDS(file: str, overrides: Mapping[str, Any] = {}) -> DSConfig:
         limits=_limits(file, table.table("limits")),
         upstream=None if upstream is None else _upstream(file, upstream),
         file=file,
+        registration=takeRegistration(table, listen),
     )
     table.finish()
     if backend == "proxied" and config.upstream is None:

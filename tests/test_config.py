@@ -354,6 +354,24 @@ class MDSTests(ConfigCase):
         self.assertEqual((export.label, export.placement), ("nvme", "pinned"))
         self.assertEqual(export.placementOptions, {"/video": ["a"]})
 
+    def test_register(self) -> None:
+        """
+        Data servers may add themselves if that is said; then the file need not name
+        them, nor those that an export wants.
+        """
+        text = self.text()
+        self.assertFalse(loadMDS(self.write("mds.toml", text.encode())).register)
+        head, _, export = text.partition("[[data_server]]")
+        alone = head + "[[export]]" + export.partition("[[export]]")[2]
+        self.assertIn("register = true", self.refusal(loadMDS, alone))
+        more = 'layout = "flexfiles"\nmirrors = 2\ndata_servers = ["x", "y"]\n'
+        config = loadMDS(
+            self.write("mds.toml", f"register = true\n{alone}{more}".encode())
+        )
+        self.assertTrue(config.register)
+        self.assertEqual((config.dataServers, config.exports[0].mirrors), ((), 2))
+        self.assertIn("register: ", self.refusal(loadMDS, 'register = "yes"\n' + text))
+
     def test_documented(self) -> None:
         """
         The example file in the documentation has no key that is not known.
@@ -417,6 +435,57 @@ class DSTests(ConfigCase):
             line = self.refusal(loadDS, text)
             for word in words:
                 self.assertIn(word, line)
+        for key, value in (
+            ("advertise", '["192.0.2.1:1"]'),
+            ("protocol", '"nfs3"'),
+            ("class", '"ssd"'),
+        ):
+            line = self.refusal(loadDS, f"{key} = {value}\n" + good)
+            self.assertIn(f"{key}: ", line)
+            self.assertIn("metadata_servers", line)
         config = loadDS(self.write("ds.toml", (proxied + upstream).encode()))
         assert config.upstream is not None
         self.assertEqual(config.upstream.address, ("h", 2049))
+
+    def test_registration(self) -> None:
+        """
+        A data server that registers itself says where it listens, unless it says
+        otherwise; where it listens at every address, the host is left open.
+        """
+        good = 'metadata_servers = ["mds:2049", "192.0.2.9:1"]\n' + self.text()
+        found = loadDS(self.write("ds.toml", good.encode())).registration
+        assert found is not None
+        self.assertEqual(found.servers, (("mds", 2049), ("192.0.2.9", 1)))
+        self.assertEqual(
+            (found.advertise, found.protocol, found.label),
+            ((("", 2050),), "nfs4.1", ""),
+        )
+        for listen, advertised in (
+            ('["192.0.2.1:7", "[::]:8"]', (("192.0.2.1", 7), ("", 8))),
+            ('["[2001:db8::1]:7"]', (("2001:db8::1", 7),)),
+        ):
+            text = f"listen = {listen}\n" + good
+            found = loadDS(self.write("ds.toml", text.encode())).registration
+            assert found is not None
+            self.assertEqual(found.advertise, advertised)
+        text = 'advertise = ["192.0.2.7:1"]\nprotocol = "nfs3"\nclass = "hdd"\n' + good
+        found = loadDS(self.write("ds.toml", text.encode())).registration
+        assert found is not None
+        self.assertEqual(
+            (found.advertise, found.protocol, found.label),
+            ((("192.0.2.7", 1),), "nfs3", "hdd"),
+        )
+        for text, words in (
+            ('listen = ["192.0.2.1:0"]\n' + good, ("advertise: ", "port")),
+            ('listen = ["localhost:7"]\n' + good, ("advertise: ", "numeric")),
+            ("metadata_servers = []\n" + self.text(), ("metadata_servers: ", "list")),
+            ('metadata_servers = "m:1"\n' + self.text(), ("metadata_servers: ",)),
+            ('metadata_servers = ["m:0"]\n' + self.text(), ("metadata_servers: ",)),
+            (
+                f"advertise = {[f'192.0.2.1:{n}' for n in range(1, 18)]}\n" + good,
+                ("advertise: ", "16"),
+            ),
+        ):
+            line = self.refusal(loadDS, text)
+            for word in words:
+                self.assertIn(word, line)

@@ -181,6 +181,12 @@ def _state(member: Any) -> str:
     return state if member["answers"] else f"{state}, silent"
 
 
+def _source(member: Any) -> str:
+    if member["configured"]:
+        return "the configuration file"
+    return "itself" if member.get("registered") else "pnfs ds add"
+
+
 def _showOne(member: Any) -> str:
     lines = [
         f"name       {member['name']}",
@@ -192,7 +198,7 @@ def _showOne(member: Any) -> str:
         f"class      {member['class'] or '-'}",
         f"exports    {', '.join(member['exports']) or 'all'}",
         f"space      {size(member['free'])} free of {size(member['total'])}",
-        f"from       {'the configuration file' if member['configured'] else 'pnfs ds add'}",
+        f"from       {_source(member)}",
     ]
     if "files" in member:
         lines.append(f"files      {member['files']}, of which {member['stale']} stale")

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from pnfs.backends.ds.partners import Partners
 from pnfs.backends.errors import BadConfiguration
 from pnfs.config import DSConfig
+from pnfs.ds.registering import Identity, Registering
 from pnfs.metrics import Latency, NFSCollector
 from pnfs.namespace.filehandles import CapabilityCodec
 from pnfs.nfs3.dataserver import DataServer3
@@ -25,6 +26,7 @@ from pnfs.nfs4.client import (
 from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.optable import dsTables
+from pnfs.registration import Proofs
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
 from pnfs.rpc.program import Program
@@ -77,6 +79,7 @@ class DataServerService(NFSService):
         self._entropy = entropy
         self._wallTime = wallTime
         self._partners: Any = None
+        self._registering: list[Registering] = []
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
         """
@@ -122,6 +125,27 @@ class DataServerService(NFSService):
             [NFSCollector(server, lambda: self.rpc.counters)],
         )
 
+    def listen(self) -> None:
+        """
+        See L{NFSService.listen}: the metadata servers are told as soon as there is
+        something to be reached.
+        """
+        config = self._config
+        if config.registration is None:
+            return
+        backend = self._backend
+        identity = Identity(
+            backend.uuid, config.name, config.registration, backend.statfs
+        )
+        proofs = Proofs(config.key)
+        for server in config.registration.servers:
+            rpc = RPCClient(self.reactor, *server, connectTimeout=PARTNER_SECONDS)
+            self._registering.append(
+                Registering(server, rpc, identity, proofs, self.clock, self._entropy)
+            )
+        for each in self._registering:
+            each.start()
+
     def _partner(self, address: tuple[str, int]) -> SessionClient:
         """
         The means to read from another data server.
@@ -160,6 +184,8 @@ class DataServerService(NFSService):
         """
         See L{NFSService.finish}.
         """
+        for each in self._registering:
+            each.stop()
         if self._partners is not None:
             await self._partners.stop()
         await self._backend.stop()

@@ -11,7 +11,9 @@ The configuration file seeds the inventory. A record remembers what the file sai
 and when the file says something else, the file has the last word. A data server that
 the file does not name any more stays, and so do those that were added at run time:
 only C{pnfs ds remove} takes one out. If the file still names that one, it stays out
-until the file says something else of it.
+until the file says something else of it. What a data server says of itself when it
+registers is remembered likewise, and counts when it is something else than before; one
+that was taken out stays out whatever it says, until C{pnfs ds add}.
 
 What was rejected: to have only the file, changed by the commands, since it belongs to
 the administrator and whatever generates it; and a record per file in a folder, since
@@ -46,7 +48,9 @@ class Record:
     @ivar seed: what the configuration file said of it last.
     @ivar state: what is to be done with it.
     @ivar exports: paths of the exports whose new files may go there; empty: all.
-    @ivar removed: the file names it, but it has been taken out.
+    @ivar removed: it has been taken out, though the file names it or it may come back
+        and register itself.
+    @ivar told: what it said of itself last, if it has registered itself.
     @ivar fences: as earlier versions kept them: object name to epoch.
     """
 
@@ -57,6 +61,7 @@ class Record:
     state: DSState = DSState.ACTIVE
     exports: tuple[str, ...] = ()
     removed: bool = False
+    told: Optional[DataServerConfig] = None
     fences: Mapping[bytes, int] = attrs.field(factory=dict)
 
     @property
@@ -72,7 +77,8 @@ class Record:
         """
         if seed == self.seed:
             return self
-        return attrs.evolve(self, config=seed, seed=seed, removed=False)
+        uuid = b"" if self.removed else self.uuid
+        return attrs.evolve(self, uuid=uuid, config=seed, seed=seed, removed=False)
 
 
 def seeded(
@@ -89,7 +95,7 @@ def seeded(
         found.append(record.seeded(config))
     for record in known.values():
         # The file has nothing to say of it any more.
-        if not record.removed:
+        if not record.removed or record.uuid:
             found.append(attrs.evolve(record, seed=None))
     return found
 
@@ -138,6 +144,7 @@ def _values(record: Record) -> dict[str, Any]:
         "exports": list(record.exports),
         "reached": _configValues(record.config),
         "configured": _configValues(record.seed),
+        "registered": _configValues(record.told),
         "removed": record.removed,
         "fences": {
             name.decode("ascii"): epoch for name, epoch in record.fences.items()
@@ -154,6 +161,7 @@ def _record(name: str, values: Any) -> Record:
         state=DSState(values.get("state", "active")),
         exports=tuple(map(str, values.get("exports", ()))),
         removed=bool(values.get("removed", False)),
+        told=_config(name, values.get("registered")),
         fences={
             name.encode("ascii"): int(epoch) for name, epoch in values["fences"].items()
         },

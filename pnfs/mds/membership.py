@@ -13,7 +13,7 @@ from typing import Any, Awaitable, Callable, Iterable, Optional
 import attrs
 
 from pnfs.admin.control import Refused
-from pnfs.backends.errors import BackendError
+from pnfs.backends.errors import BackendError, Unreachable
 from pnfs.config import DataServerConfig
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.inventory import Record, addressText
@@ -96,6 +96,83 @@ class Membership:
         await self._move(member, config, backend)
         return member
 
+    async def register(self, config: DataServerConfig, uuid: bytes) -> Member:
+        """
+        Have a data server that says itself who and where it is; or reach one that is
+        known where it is now. What it has said before changes nothing, so that what
+        was ordered meanwhile stands.
+
+        @param config: with the name that it gives itself: one that is known keeps
+            that by which it is known.
+        @raise Refused: that cannot be; nothing has changed.
+        """
+        known = self._requireWelcome(config, uuid)
+        if known is not None:
+            told = attrs.evolve(config, name=known.record.name)
+            if known.record.told == told:
+                return known
+            wanted = attrs.evolve(told, label=told.label or known.config.label)
+            if known.config == wanted:
+                self.servers.update(known, attrs.evolve(known.record, told=told))
+                return known
+        backend = self.servers.connect(config)
+        try:
+            await backend.start()
+            await backend.statfs()
+            if backend.uuid != uuid:
+                raise Refused(
+                    f"at {addressText(config.address)} answers another data server "
+                    f"({backend.uuid.hex()}); mend 'advertise' there"
+                )
+            known = self._requireWelcome(config, uuid)
+            if known is None:
+                self._requireSpoken(config, ())
+                record = Record(config.name, uuid=uuid, config=config, told=config)
+                return self.servers.insert(record, backend)
+        except BaseException as error:
+            await _leave(backend)
+            if isinstance(error, BackendError):
+                raise Unreachable(
+                    f"{addressText(config.address)} does not answer the metadata "
+                    f"server: {error}"
+                ) from None
+            raise
+        told = attrs.evolve(config, name=known.record.name)
+        self._requireSpoken(told, known.record.exports)
+        await self._move(known, told, backend, told)
+        return known
+
+    def _requireWelcome(
+        self, config: DataServerConfig, uuid: bytes
+    ) -> Optional[Member]:
+        """
+        The member that one who registers is already, if it is.
+
+        @raise Refused: it may not be one.
+        """
+        known = self.servers.find(uuid)
+        if known is not None:
+            self._requireFree(attrs.evolve(config, name=known.record.name))
+            return known
+        name = self.servers.removed(uuid)
+        if name:
+            raise Refused(
+                f"it has been removed, as {name}; at the metadata server, "
+                f"'pnfs ds add {config.name} {addressText(config.address)}' has it back"
+            )
+        named = self.servers.byName(config.name)
+        if named is not None and not named.uuid:
+            # The configuration file names it, and it has never answered yet.
+            self._requireFree(config)
+            return named
+        if named is not None:
+            raise Refused(
+                f"{config.name} is another data server, at "
+                f"{addressText(named.config.address)}; give one of them another name"
+            )
+        self._requireFree(config)
+        return None
+
     def _requireFree(self, config: DataServerConfig) -> None:
         """
         @raise Refused: another one has that address, or the name twice.
@@ -156,15 +233,22 @@ class Membership:
                 )
 
     async def _move(
-        self, member: Member, config: DataServerConfig, backend: Any
+        self,
+        member: Member,
+        config: DataServerConfig,
+        backend: Any,
+        told: Optional[DataServerConfig] = None,
     ) -> None:
         """
         The same data server at another address: files keep their placement.
+
+        @param told: what it has said of itself, if that is why.
         """
         config = attrs.evolve(config, label=config.label or member.config.label)
-        await self.servers.reach(
-            member, attrs.evolve(member.record, config=config), backend
+        record = attrs.evolve(
+            member.record, config=config, told=told or member.record.told
         )
+        await self.servers.reach(member, record, backend)
 
     # -- staying ----------------------------------------------------------------------
 

@@ -130,7 +130,12 @@ class Roster(ABC):
         @param backend: to reach it.
         @raise BackendError: it cannot be made durable; nothing has changed.
         """
-        others = [other for other in self._others if other.name != record.name]
+        others = [
+            other
+            for other in self._others
+            if other.name != record.name
+            and not (other.removed and other.uuid == record.uuid)
+        ]
         self._save([m.record for m in self.members] + [record], others)
         self._others = others
         member = Member(record, backend)
@@ -151,8 +156,10 @@ class Roster(ABC):
         """
         record = member.record
         others = list(self._others)
-        if record.seed is not None:
-            others.append(Record(record.name, seed=record.seed, removed=True))
+        if record.seed is not None or record.uuid:
+            others.append(
+                Record(record.name, record.uuid, seed=record.seed, removed=True)
+            )
         self._save([m.record for m in self.members if m is not member], others)
         self._others = others
         self.members.remove(member)
@@ -316,6 +323,15 @@ class Roster(ABC):
         What layout drivers may know of some of them.
         """
         return [self.byUUID(uuid).describe() for uuid in uuids]
+
+    def removed(self, uuid: bytes) -> str:
+        """
+        What one was called that has been taken out; empty if it has not been.
+        """
+        for record in self._others:
+            if record.removed and record.uuid == uuid:
+                return record.name
+        return ""
 
     def serving(self, export: Any) -> list[DataServer]:
         """

@@ -31,6 +31,7 @@ from pnfs.mds.health import Health
 from pnfs.mds.intents import WriteIntents
 from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
+from pnfs.mds.registration import Registration
 from pnfs.mds.reload import Reloading
 from pnfs.mds.repairs import Repairs
 from pnfs.mds.resilver import Resilvering
@@ -110,6 +111,7 @@ class MetadataServerService(NFSService):
     @ivar context: the L{ServerContext}, once it runs.
     @ivar administration: the L{Administration}, then.
     @ivar repairs: L{Repairs} likewise.
+    @ivar registration: L{Registration} likewise.
     @ivar index: the L{FileIndex}, likewise.
     """
 
@@ -135,6 +137,7 @@ class MetadataServerService(NFSService):
         self._resilvering: Any = None
         self.administration: Any = None
         self.repairs: Any = None
+        self.registration: Any = None
         self._walk: Any = None
         self.context: Any = None
         self.index: Any = None
@@ -297,13 +300,19 @@ class MetadataServerService(NFSService):
         membership = Membership(servers, lambda: server.exports.byPath.values())
         membership.index = self.index
         self.administration = Administration(config, server, servers, membership)
+        self.registration = Registration(
+            membership, config.key, clock, entropy, config.register
+        )
         verification = Verification(server, servers, data)
         self.administration.commands.add(
             MirrorCommands(membership, self.repairs, verification).commands
         )
         compound = CompoundServer(server, mdsTables())
         return (
-            [Program(NFS4_PROGRAM, {4: compound.procedures()})],
+            [
+                Program(NFS4_PROGRAM, {4: compound.procedures()}),
+                self.registration.program(),
+            ],
             [
                 NFSCollector(server, lambda: self.rpc.counters),
                 DataServersCollector(servers, server.recaller, layouts),
@@ -362,6 +371,7 @@ class MetadataServerService(NFSService):
         self._health.enabled = self._data.degrading.enabled = new.degrade
         self.repairs.automatic = new.autoRepair
         self.repairs.limit = new.repairLimit
+        self.registration.enabled = new.register
         if new.limits.slots != old.limits.slots:
             sessions = server.sessions
             sessions.limits = attrs.evolve(sessions.limits, maxSlots=new.limits.slots)

@@ -48,6 +48,8 @@ class InventoryTests(SynchronousTestCase):
             ),
             Record("two", b"", TWO),
             Record("three", seed=attrs.evolve(ONE, name="three"), removed=True),
+            Record("four", b"4" * 16, removed=True),
+            Record("five", b"5" * 16, told=attrs.evolve(ONE, name="five")),
         ]
         self.assertEqual(self.inventory.load(), [])
         self.inventory.save(records)

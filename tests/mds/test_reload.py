@@ -575,6 +575,14 @@ class OtherTests(ReloadCase):
         self.assertEqual(self.inside.attributes(fh, 10), {10: 30})
         self.assertEqual(self.mds.context.recaller.deadlineSeconds, 60)
 
+    def test_register(self) -> None:
+        """
+        Data servers may add themselves from now on.
+        """
+        self.assertFalse(self.mds.registration.enabled)
+        self.reload(attrs.evolve(self.config, register=True))
+        self.assertTrue(self.mds.registration.enabled)
+
     def test_slots(self) -> None:
         """
         New sessions get as many slots as there are to be now.

@@ -176,6 +176,7 @@ def describe(member: Member, servers: DataServers) -> dict[str, Any]:
         "class": config.label,
         "exports": list(member.record.exports),
         "configured": member.record.seed is not None,
+        "registered": member.record.told is not None,
         "total": None if space is None else space.spaceTotal,
         "free": None if space is None else space.spaceAvailable,
         "fences": len(member.fences),
