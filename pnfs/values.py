@@ -455,6 +455,52 @@ class PlaceRequest:
 
 
 @attrs.frozen
+class PlacementSettings:
+    """
+    What is said of new files below a directory; None: nothing, so what is said of the
+    next directory above counts.
+
+    @ivar mirrors: copies; stripeCount: columns, 0 for all; stripeUnit: bytes.
+    @ivar label: the class of storage; empty: any.
+    @ivar policy: name of the placement policy; layout: of the driver that places.
+    @ivar dataServers: names of those they may go to; empty: all.
+    """
+
+    mirrors: Optional[int] = None
+    stripeCount: Optional[int] = None
+    stripeUnit: Optional[int] = None
+    label: Optional[str] = None
+    policy: Optional[str] = None
+    layout: Optional[str] = None
+    dataServers: Optional[tuple[str, ...]] = None
+
+    def over(self, above: "PlacementSettings") -> "PlacementSettings":
+        """
+        What counts below a directory where this is said.
+
+        @param above: what would count if nothing were said.
+        """
+        said = {
+            name: value
+            for name in SETTING_NAMES.values()
+            if (value := getattr(self, name)) is not None
+        }
+        return attrs.evolve(above, **said)
+
+
+SETTING_NAMES = {
+    "mirrors": "mirrors",
+    "stripe_count": "stripeCount",
+    "stripe_unit": "stripeUnit",
+    "class": "label",
+    "placement": "policy",
+    "layout": "layout",
+    "data_servers": "dataServers",
+}
+"""The L{PlacementSettings} as administrators and records call them."""
+
+
+@attrs.frozen
 class LayoutRequest:
     """
     A LAYOUTGET that may be granted (RFC 8881, section 18.43).

@@ -14,6 +14,7 @@ from pnfs.values import (
     Inode,
     NewObject,
     Placement,
+    PlacementSettings,
     Removed,
     SetAttributes,
     SetXattr,
@@ -77,6 +78,13 @@ class IMetadataBackend(Interface):
         """
         Names from the root to the directory that holds a file, as far as they can
         be told without waiting; else empty. A hint, for placing data files.
+        """
+
+    async def directoryOf(inode: Inode) -> Optional[Inode]:
+        """
+        A directory that has an object; None of the root, and of what is not known to
+        be in any: after a restart that may be so of a file that has not been looked
+        up yet.
         """
 
     async def readdir(
@@ -187,6 +195,21 @@ class IMetadataBackend(Interface):
     async def storePlacement(inode: Inode, placement: Placement) -> None:
         """
         Durable before it returns.
+        """
+
+    async def loadSettings(directory: Inode) -> Optional[PlacementSettings]:
+        """
+        What is said of the placement of new files below a directory, None if nothing
+        is. Seen by no client.
+        """
+
+    async def storeSettings(
+        directory: Inode, settings: Optional[PlacementSettings]
+    ) -> None:
+        """
+        Say something else, or with None nothing any more. Durable before it returns.
+
+        @raise NotDirectory: files have no files below them.
         """
 
     async def storeDataAttributes(

@@ -23,6 +23,7 @@ from pnfs.values import (
     Inode,
     NewObject,
     Placement,
+    PlacementSettings,
     Removed,
     SetAttributes,
     SetXattr,
@@ -138,6 +139,19 @@ class PseudoBackend:
         """
         return ()
 
+    async def directoryOf(self, inode: Inode) -> Optional[Inode]:
+        """
+        See L{IMetadataBackend.directoryOf}.
+        """
+        above = self._parents[inode.handle]
+        return None if above is inode else above
+
+    async def loadSettings(self, directory: Inode) -> Optional[PlacementSettings]:
+        """
+        See L{IMetadataBackend.loadSettings}: there are no files to be placed.
+        """
+        return None
+
     async def readdir(
         self, directory: Inode, cookie: int, limit: int
     ) -> tuple[Sequence[DirectoryEntry], bool]:
@@ -252,6 +266,14 @@ class PseudoBackend:
         raise ReadOnly()
 
     async def storePlacement(self, inode: Inode, placement: Placement) -> NoReturn:
+        """
+        Refused.
+        """
+        raise ReadOnly()
+
+    async def storeSettings(
+        self, directory: Inode, settings: Optional[PlacementSettings]
+    ) -> NoReturn:
         """
         Refused.
         """

@@ -19,6 +19,7 @@ from pnfs.values import (
     FileType,
     NewObject,
     Placement,
+    PlacementSettings,
     SetAttributes,
     SetXattr,
     Who,
@@ -306,6 +307,76 @@ class MetadataContract(MetadataFixture):
         if self.restart():
             file = self.get(self.backend.lookup(self.root, b"a"))
             self.assertEqual(self.get(self.backend.createVerifier(file)), b"verifier")
+
+    # -- what is said of new files
+    def test_settings(self) -> None:
+        """
+        What is said of new files below a directory is what is asked for, may be
+        changed and taken back, and is seen by no client.
+        """
+        below = self.mkdir(b"d")
+        load, store = self.backend.loadSettings, self.backend.storeSettings
+        self.assertIsNone(self.get(load(below)))
+        for said in (
+            PlacementSettings(mirrors=2, label=""),
+            PlacementSettings(3, 0, 1 << 16, "nvme", "weighted", "files", ("a", "b")),
+            PlacementSettings(dataServers=()),
+        ):
+            self.get(store(below, said))
+            self.assertEqual(self.get(load(below)), said)
+        self.assertIsNone(self.get(load(self.root)))
+        self.assertEqual(list(self.get(self.backend.listxattrs(below))), [])
+        for name in (b"pnfsd.policy", b"policy"):
+            self.fails(errors.NoSuchAttribute, self.backend.getxattr(below, name))
+        self.get(store(below, None))
+        self.get(store(below, None))
+        self.assertIsNone(self.get(load(below)))
+
+    def test_settingsElsewhere(self) -> None:
+        """
+        Nothing is said of what is below a file.
+        """
+        file = self.create(b"a")
+        said = PlacementSettings(mirrors=2)
+        self.fails(errors.NotDirectory, self.backend.storeSettings(file, said))
+        self.fails(errors.NotDirectory, self.backend.loadSettings(file))
+
+    def test_settingsStay(self) -> None:
+        """
+        What is said outlives a restart, and goes with the directory where that goes.
+        """
+        below = self.mkdir(b"d")
+        said = PlacementSettings(stripeCount=4, layout="x")
+        self.get(self.backend.storeSettings(below, said))
+        self.get(self.backend.rename(self.root, b"d", self.root, b"e", False))
+        self.assertEqual(self.get(self.backend.loadSettings(below)), said)
+        if self.restart():
+            below = self.get(self.backend.lookup(self.root, b"e"))
+            self.assertEqual(self.get(self.backend.loadSettings(below)), said)
+
+    def test_directoryOf(self) -> None:
+        """
+        The way up from a file, also after somebody has moved it or a directory above.
+        """
+        top = self.mkdir(b"d")
+        deep = self.mkdir(b"e", top)
+        file = self.create(b"a", deep)
+
+        def above(inode: Any) -> Any:
+            return self.get(self.backend.directoryOf(inode))
+
+        self.assertEqual(
+            [above(file), above(deep), above(top), above(self.root)],
+            [deep, top, self.root, None],
+        )
+        self.get(self.backend.rename(top, b"e", self.root, b"f", False))
+        self.assertIs(above(deep), self.root)
+        self.get(self.backend.rename(deep, b"a", top, b"b", False))
+        self.assertIs(above(file), top)
+        handle = top.handle
+        if self.restart():
+            again = self.get(self.backend.byHandle(handle))
+            self.assertEqual(above(again).handle, self.root.handle)
 
     # -- extended attributes of users
 

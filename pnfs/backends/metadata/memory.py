@@ -22,6 +22,7 @@ from pnfs.backends.errors import (
     Unsupported,
 )
 from pnfs.backends.metadata.listing import Listing
+from pnfs.backends.metadata.memory_settings import MemorySettings
 from pnfs.backends.metadata.memory_xattrs import MemoryXattrs
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
 from pnfs.backends.metadata.removals import MemoryRemovals
@@ -36,6 +37,7 @@ from pnfs.values import (
     Inode,
     NewObject,
     Placement,
+    PlacementSettings,
     Removed,
     SetAttributes,
 )
@@ -53,6 +55,7 @@ class MemoryInode(Inode):
     @ivar children: a directory's entries; C{listing} their order, once it is read.
     @ivar parent: a directory that has it as C{name}, if one is known.
     @ivar xattrs: the extended attributes of users, if it ever had any.
+    @ivar settings: what is said of new files below a directory.
     """
 
     children: Optional[dict[bytes, MemoryInode]] = attrs.field(default=None, repr=False)
@@ -63,10 +66,11 @@ class MemoryInode(Inode):
     verifier: bytes = b""
     placement: Optional[Placement] = None
     xattrs: Optional[dict[bytes, bytes]] = None
+    settings: Optional[PlacementSettings] = None
 
 
 @implementer(IMetadataBackend)
-class MemoryMetadataBackend(MemoryXattrs):
+class MemoryMetadataBackend(MemoryXattrs, MemorySettings):
     """
     Everything is gone with the object, except what C{recovery} holds.
 

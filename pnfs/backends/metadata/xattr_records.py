@@ -40,20 +40,25 @@ C{pnfsd.verf}: the 8 bytes of an exclusive create.
 C{pnfsd.acl}: version 1 (1 byte), C{aclflag4} (1 byte), entries (u16), and for each
 entry C{acetype4} (1 byte), C{aceflag4} (1 byte), C{acemask4} (u32), a L{Who} (i8; 0
 for a number) and the uid or gid (u32): 11 bytes.
+
+C{pnfsd.policy}, of a directory: what is said of new files below it, as JSON, such as
+C{{"version": 1, "mirrors": 2, "class": "nvme"}}.
 """
 
 from __future__ import annotations
 
+import json
 import struct
 
 from pnfs.backends.errors import IOFailed
-from pnfs.values import ACE, ACL, Placement
+from pnfs.values import ACE, ACL, SETTING_NAMES, Placement, PlacementSettings
 
 DSFILE = "pnfsd.dsfile"
 DSATTR = "pnfsd.dsattr"
 OWNER = "pnfsd.owner"
 VERIFIER = "pnfsd.verf"
 ACCESS = "pnfsd.acl"
+SETTINGS = "pnfsd.policy"
 
 OURS = (DSFILE, DSATTR, OWNER, ACCESS)
 """What is read when an object is loaded."""
@@ -246,3 +251,43 @@ def unpackACL(record: bytes) -> ACL:
         ),
         flags,
     )
+
+
+def packSettings(settings: PlacementSettings) -> bytes:
+    """
+    The C{policy} record.
+    """
+    said = {
+        key: value
+        for key, name in SETTING_NAMES.items()
+        if (value := getattr(settings, name)) is not None
+    }
+    return json.dumps({"version": _VERSION, **said}).encode("utf-8")
+
+
+def unpackSettings(record: bytes) -> PlacementSettings:
+    """
+    What a C{policy} record says.
+
+    @raise IOFailed: it is damaged or of a later version.
+    """
+    try:
+        said = json.loads(record)
+        if said.pop("version") != _VERSION:
+            raise IOFailed("policy record of another version")
+        names = said.get("data_servers")
+        if isinstance(names, list):
+            said["data_servers"] = tuple(names)
+        elif names is not None:
+            raise IOFailed("damaged policy record")
+        found = {SETTING_NAMES[key]: value for key, value in said.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as damage:
+        raise IOFailed("damaged policy record") from damage
+    numbers = ("mirrors", "stripeCount", "stripeUnit")
+    for name, value in found.items():
+        if name in numbers and (type(value) is not int or value < 0):
+            raise IOFailed("damaged policy record")
+        texts = value if name == "dataServers" else (value,)
+        if name not in numbers and not all(isinstance(text, str) for text in texts):
+            raise IOFailed("damaged policy record")
+    return PlacementSettings(**found)

@@ -16,8 +16,8 @@ from typing import Any, Sequence
 
 from pnfs.backends.errors import NameTooLong, Unsupported
 from pnfs.backends.metadata.rules import checkXattr
-from pnfs.backends.metadata.xattr_attributes import XattrAttributes
 from pnfs.backends.metadata.xattr_cache import DIR, REG, XattrInode
+from pnfs.backends.metadata.xattr_settings import XattrSettings
 from pnfs.backends.oserrors import translate
 from pnfs.values import SetXattr
 
@@ -59,7 +59,7 @@ def shown(whole: bytes) -> bytes:
     return _RECORDS[len(_PREFIX) :] + whole[len(_ESCAPED) :]
 
 
-class XattrUsers(XattrAttributes):
+class XattrUsers(XattrSettings):
     """
     The part of L{pnfs.backends.metadata.xattr.XattrMetadataBackend} that deals with
     the attributes of users.

@@ -16,12 +16,14 @@ from pnfs.backends.metadata.xattr_records import (
     packDataAttributes,
     packOwner,
     packPlacement,
+    packSettings,
     unpackACL,
     unpackDataAttributes,
     unpackOwner,
     unpackPlacement,
+    unpackSettings,
 )
-from pnfs.values import ACE, ACL, Placement, Who
+from pnfs.values import ACE, ACL, Placement, PlacementSettings, Who
 from tests.contracts.metadata import placement
 
 _uuids = strategies.binary(min_size=16, max_size=16)
@@ -149,3 +151,45 @@ class AccessRecordTests(SynchronousTestCase):
             b"\2" + whole[1:],
         ):
             self.assertRaises(IOFailed, unpackACL, record)
+
+
+class SettingsRecordTests(SynchronousTestCase):
+    """
+    The C{policy} record.
+    """
+
+    def test_bytes(self) -> None:
+        """
+        The format that later versions must still read, and C{getfattr} shows.
+        """
+        said = PlacementSettings(2, 4, 65536, "nvme", "weighted", "files", ("a", "b"))
+        wanted = (
+            b'{"version": 1, "mirrors": 2, "stripe_count": 4, "stripe_unit": 65536, '
+            b'"class": "nvme", "placement": "weighted", "layout": "files", '
+            b'"data_servers": ["a", "b"]}'
+        )
+        self.assertEqual(packSettings(said), wanted)
+        self.assertEqual(unpackSettings(wanted), said)
+        self.assertEqual(unpackSettings(b'{"version": 1}'), PlacementSettings())
+
+    def test_damaged(self) -> None:
+        """
+        A damaged record, or one of a later version, is no setting but an error.
+        """
+        for record in (
+            b"",
+            b"[]",
+            b"{}",
+            b"null",
+            b"\xff",
+            b'{"version": 2, "mirrors": 2}',
+            b'{"version": 1, "mirrors": "2"}',
+            b'{"version": 1, "mirrors": true}',
+            b'{"version": 1, "mirrors": -1}',
+            b'{"version": 1, "class": 1}',
+            b'{"version": 1, "data_servers": [1]}',
+            b'{"version": 1, "data_servers": 1}',
+            b'{"version": 1, "data_servers": "ab"}',
+            b'{"version": 1, "copies": 2}',
+        ):
+            self.assertRaises(IOFailed, unpackSettings, record)
