@@ -1,15 +1,18 @@
 # -*- test-case-name: tests.command.test_remote -*-
 """
-C{pnfs file show}: where the bytes of a file are.
+C{pnfs file}: where the bytes of files are, and are to be.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from typing import Any
 
 from pnfs.client.placement import Where, addressText, describe
 from pnfs.client.url import URL
+from pnfs.command.administer import addControlOptions, control
 from pnfs.command.remote import (
     URL_HELP,
     Mounts,
@@ -18,30 +21,163 @@ from pnfs.command.remote import (
     remoteURL,
     runRemote,
 )
+from pnfs.configvalues import parseSize
+
+_PATH_HELP = "as clients see it, such as /export/home"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """
     Add the command's options.
     """
+    parser.description = "Show where the bytes of files are, and say where new ones go."
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser(
         "show",
-        help="show a file's layout",
-        description="Ask for a layout of the file and print it: the layout type, the "
-        "stripe unit, and which data servers hold which stripes or copies. The object "
-        "is the name of the data file in a data server's data folder.",
+        help="show where a file's bytes are",
+        description="Of a URL: ask for a layout of the file, as any client may, and "
+        "print it: the layout type, the stripe unit, and which data servers hold which "
+        "stripes or copies. Of a PATH: ask the metadata server, also what counts for "
+        "new files there, and where that has been said. The object is the name of the "
+        "data file in a data server's data folder.",
     )
-    show.add_argument("urls", nargs="+", type=remoteURL, metavar="URL", help=URL_HELP)
-    show.add_argument("--json", action="store_true", help="one JSON object per line")
+    show.add_argument(
+        "urls",
+        nargs="+",
+        type=_urlOrPath,
+        metavar="URL|PATH",
+        help=f"{URL_HELP}; or a path {_PATH_HELP}",
+    )
     addRemoteOptions(show)
+    addControlOptions(show, "pnfs file show /export/home/notes.txt")
+    _configureSet(actions)
+
+
+def _configureSet(actions: Any) -> None:
+    set_ = actions.add_parser(
+        "set",
+        help="say what new files of a directory are to be like",
+        description="Say what new files below a directory are to be like. What is not "
+        "said counts as said of the directory above, and at last of the export. Files "
+        "that have bytes stay as they are.",
+    )
+    set_.add_argument("path", metavar="PATH", help=_PATH_HELP)
+    set_.add_argument("--mirrors", type=int, metavar="N", help="copies of each byte")
+    set_.add_argument(
+        "--stripe-count", type=int, metavar="N", help="data servers per file; 0: all"
+    )
+    set_.add_argument(
+        "--stripe-unit", metavar="SIZE", help="bytes on one of them, such as 1MiB"
+    )
+    set_.add_argument(
+        "--class",
+        dest="label",
+        metavar="CLASS",
+        help="only data servers of this class; 'any': of all",
+    )
+    set_.add_argument(
+        "--data-server",
+        action="append",
+        metavar="NAME",
+        help="only this one (repeat it for several); 'any': all",
+    )
+    set_.add_argument("--policy", metavar="NAME", help="the placement policy")
+    set_.add_argument("--layout", metavar="NAME", help="the layout driver that places")
+    set_.add_argument(
+        "--clear",
+        action="store_true",
+        help="forget what has been said of this directory before",
+    )
+    addControlOptions(set_, "pnfs file set /export/scratch --mirrors 2 --class nvme")
+
+
+def _urlOrPath(text: str) -> Any:
+    return text if text.startswith("/") else remoteURL(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """
     Do it. @return: the exit status.
     """
-    return runRemote(args, lambda mounts: showAll(mounts, args))
+    if args.action == "set":
+        return _set(args)
+    status = 0
+    for path in [path for path in args.urls if isinstance(path, str)]:
+        status = max(
+            status, control("file show", args, "file.show", {"path": path}, _shown)
+        )
+    args.urls = [url for url in args.urls if isinstance(url, URL)]
+    if args.urls:
+        status = max(status, runRemote(args, lambda mounts: showAll(mounts, args)))
+    return status
+
+
+def _set(args: argparse.Namespace) -> int:
+    values: dict[str, Any] = {
+        "path": args.path,
+        "clear": args.clear,
+        "mirrors": args.mirrors,
+        "stripe_count": args.stripe_count,
+        "class": args.label,
+        "placement": args.policy,
+        "layout": args.layout,
+        "data_servers": args.data_server,
+    }
+    if args.mirrors is not None and args.mirrors < 1:
+        print("pnfs file set: --mirrors: write 1 or more", file=sys.stderr)
+        return 2
+    if args.stripe_count is not None and args.stripe_count < 0:
+        print("pnfs file set: --stripe-count: write 0 or more", file=sys.stderr)
+        return 2
+    if args.stripe_unit is not None:
+        try:
+            values["stripe_unit"] = parseSize(args.stripe_unit)
+        except ValueError as error:
+            print(f"pnfs file set: --stripe-unit: {error}", file=sys.stderr)
+            return 2
+        if not values["stripe_unit"]:
+            print("pnfs file set: --stripe-unit: write 64KiB or more", file=sys.stderr)
+            return 2
+    said = {key: value for key, value in values.items() if value is not None}
+    return control("file set", args, "file.set", said, _shown)
+
+
+def _shown(found: Any) -> str:
+    """
+    For people.
+    """
+    lines = [f"path          {found['path']}"]
+    placement = found["placement"]
+    if placement is not None:
+        lines.append(f"layout        {placement['layout']}")
+        if placement["stripe_unit"]:
+            lines.append(f"stripe unit   {placement['stripe_unit']} bytes")
+        if placement["chunk"]:
+            lines.append(f"chunk         {placement['chunk']} bytes")
+        for number, column in enumerate(placement["columns"]):
+            names = ", ".join(
+                copy["name"] + (" (stale)" if copy["stale"] else "") for copy in column
+            )
+            what = "chunk" if placement["chunk"] else "stripe"
+            lines.append(f"{f'{what} {number}':<13} {names}")
+        lines.append(f"object        {placement['object']}")
+    elif not found["directory"]:
+        lines.append("data files    none yet: the first write makes them")
+    if placement is None:
+        lines.append("new files     ")
+        for key, said in found["settings"].items():
+            lines.append(
+                f"  {key:<14}{_value(key, said['value']):<14} ({said['from']})"
+            )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _value(key: str, value: Any) -> str:
+    if key == "stripe_count" and value == 0:
+        return "all"
+    if isinstance(value, list):
+        return ", ".join(value) or "any"
+    return str(value) if value != "" else "any"
 
 
 async def showAll(mounts: Mounts, args: argparse.Namespace) -> int:

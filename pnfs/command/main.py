@@ -29,7 +29,7 @@ COMMANDS = {
     "top": "show what a metadata server is doing",
     "why": "say why a client does or does not use pNFS",
     "mirror": "show, repair and compare the copies of mirrored files",
-    "file": "show where the bytes of a file are",
+    "file": "show where the bytes of files are, and say where new ones go",
 }
 
 _DESCRIPTION = """\

@@ -60,6 +60,7 @@ class DataFiles(SparseFiles, Copies):
     @ivar removals: data files being deleted in the background.
     @ivar degrading: files go on without lost mirrors.
     @ivar repair: of stale mirrors.
+    @ivar settings: what new files are to be like.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class DataFiles(SparseFiles, Copies):
         self._turns = Turns()
         self._stores = Turns()
         self._placing = Placing(servers, self._turns)
+        self.settings = self._placing.settings
         self.degrading = Degrading(servers, self._placing)
         self._placing.degrading = self.degrading
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}

@@ -10,15 +10,14 @@ from typing import Any, Callable, Optional, Sequence
 import attrs
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
-from pnfs.backends.errors import BackendError, NoSpace, Unreachable, Unsupported
+from pnfs.backends.errors import BackendError, NoSpace, Unreachable
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.settings import Settings, Wanted
 from pnfs.mds.turns import Turns
 from pnfs.namespace.filehandles import objectName
-from pnfs.placement.roundrobin import RoundRobinPolicy
 from pnfs.values import DataServer, Inode, PlaceRequest, Placement, SetAttributes
 
 _MOVED = 65536
-_IN_TURN = RoundRobinPolicy({})
 
 
 class Placing:
@@ -28,6 +27,7 @@ class Placing:
     @ivar degrading: L{pnfs.mds.degrade.Degrading}, if files are to go on without
         mirrors that are lost.
     @ivar index: L{pnfs.mds.fileindex.FileIndex}, if one is kept.
+    @ivar settings: what new files are to be like.
     """
 
     def __init__(self, servers: DataServers, turns: Turns) -> None:
@@ -39,6 +39,7 @@ class Placing:
         self._changing = Turns()
         self.degrading: Any = None
         self.index: Any = None
+        self.settings = Settings()
         self._sequence = 0
         self._moving: set[tuple[int, bytes]] = set()
         self._moved: set[tuple[int, bytes]] = set()
@@ -146,9 +147,10 @@ class Placing:
         placement = await export.backend.loadPlacement(inode)
         if placement is None or placement.stale or placement.next is not None:
             return None
+        wanted = await self.settings.wanted(export, inode)
         servers = [
             server
-            for server in self._servers.serving(export)
+            for server in wanted.among(self._servers.serving(export))
             if self._servers.up(server.uuid)
         ]
         found = _alike(placement, like, servers)
@@ -211,7 +213,10 @@ class Placing:
         made: set[bytes] = set()
         owner = _ownerOf(inode)
         try:
-            placement = await self._makeSomewhere(export, inode, name, made, like)
+            wanted = await self.settings.wanted(export, inode)
+            placement = await self._makeSomewhere(
+                export, inode, name, made, like, wanted
+            )
             owner = await self._follow(placement, inode, owner)
         except BackendError:
             await self._unmake(name, made)
@@ -254,13 +259,14 @@ class Placing:
         name: bytes,
         made: set[bytes],
         like: Optional[Placement],
+        wanted: Wanted,
     ) -> Placement:
         """
         @param made: gets the UUIDs of the data servers where there is something now.
         """
         full: set[bytes] = set()
         while True:
-            placement = self._choose(export, inode, name, full, like)
+            placement = self._choose(export, inode, name, full, like, wanted)
             uuids = placement.dataServers
             outcomes = await gatherOutcomes(
                 [
@@ -294,6 +300,7 @@ class Placing:
         name: bytes,
         full: set[bytes],
         like: Optional[Placement],
+        wanted: Wanted,
     ) -> Placement:
         """
         Have the driver place a file: on data servers with room; if these are too
@@ -302,13 +309,13 @@ class Placing:
         @raise Unreachable: it would work if data servers answered that do not.
         @raise NoSpace: it would not work even then.
         """
-        driver = _driverOf(export)
+        settings = wanted.settings
         reason = ""
         # Drivers pass over those that are not available.
         known = [
             attrs.evolve(server, available=True)
-            for server in self._servers.serving(export)
-            if server.uuid not in full and export.label in ("", server.label)
+            for server in wanted.among(self._servers.serving(export))
+            if server.uuid not in full
         ]
         usable = [server for server in known if self._servers.up(server.uuid)]
         roomy = [server for server in usable if self._servers.roomy(server.uuid)]
@@ -317,17 +324,17 @@ class Placing:
             if not servers:
                 continue
             request = PlaceRequest(
-                stripeUnit=export.stripeUnit,
-                stripeCount=min(export.stripeCount, len(servers)),
-                mirrors=export.mirrors,
+                stripeUnit=settings.stripeUnit or 0,
+                stripeCount=min(settings.stripeCount or 0, len(servers)),
+                mirrors=settings.mirrors or 1,
                 name=name,
                 sequence=self._sequence,
                 path=export.backend.pathOf(inode),
             )
             try:
-                chosen = (export.policy or _IN_TURN).order(request, servers)
+                chosen = wanted.policy.order(request, servers)
                 columns = min(request.stripeCount, len(chosen))
-                placement: Placement = driver.place(
+                placement: Placement = wanted.driver.place(
                     attrs.evolve(request, stripeCount=columns), chosen
                 )
             except ValueError as error:
@@ -377,13 +384,3 @@ def dataMode(inode: Inode) -> int:
     authorises (docs/adr/0005-access-control-lists-and-data-files.md).
     """
     return inode.mode if inode.acl is None else 0o666
-
-
-def _driverOf(export: Any) -> Any:
-    """
-    The driver that places an export's new files.
-    """
-    for driver in export.drivers.values():
-        if driver.name == export.layout:
-            return driver
-    raise Unsupported(f"export {export.path} has no data servers")

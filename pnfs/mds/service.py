@@ -20,6 +20,7 @@ from pnfs.callbacks.recall import DATA_SERVER_MOVED, LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
+from pnfs.mds.commands.file import FileCommands
 from pnfs.mds.commands.mirror import MirrorCommands
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
@@ -304,6 +305,9 @@ class MetadataServerService(NFSService):
             membership, config.key, clock, entropy, config.register
         )
         verification = Verification(server, servers, data)
+        self.administration.commands.add(
+            FileCommands(server, servers, data.settings).commands
+        )
         self.administration.commands.add(
             MirrorCommands(membership, self.repairs, verification).commands
         )

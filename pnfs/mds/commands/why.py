@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Optional
 
-from pnfs.admin.control import Command, Refused, Request
-from pnfs.backends.errors import BackendError
+from pnfs.admin.control import Command, Request
 from pnfs.mds.commands.clients import ClientCommands, clientsAt, layoutName
+from pnfs.mds.commands.paths import find
 from pnfs.mds.dataservers import DataServers
 from pnfs.namespace.exports import Export
 from pnfs.nfs4.context import ServerContext
@@ -60,7 +60,7 @@ class WhyCommand:
         def say(text: str, against: bool = False) -> None:
             findings.append({"text": text, "against": against})
 
-        export, inode = await self._find(path) if path else (None, None)
+        export, inode = await find(self._server, path) if path else (None, None)
         clients = clientsAt(self._server, host)
         if not clients:
             say(
@@ -89,32 +89,6 @@ class WhyCommand:
                     True,
                 )
         return {"client": host, "path": path, "findings": findings}
-
-    async def _find(self, path: str) -> tuple[Export, Inode]:
-        """
-        The file of a path as clients see it.
-
-        @raise Refused: there is none.
-        """
-        exports = self._server.exports.byPath
-        fitting = [
-            known
-            for known in exports
-            if path == known or path.startswith(known.rstrip("/") + "/")
-        ]
-        if not fitting:
-            raise Refused(
-                f"{path} is in no export; there are {', '.join(sorted(exports))}"
-            )
-        export = exports[max(fitting, key=len)]
-        inode = export.backend.root
-        for name in path[len(export.path) :].split("/"):
-            if name:
-                try:
-                    inode = await export.backend.lookup(inode, name.encode("utf-8"))
-                except BackendError:
-                    raise Refused(f"{path}: there is no {name!r} in it") from None
-        return export, inode
 
     def _terms(self, export: Export, host: str, say: Any) -> None:
         view = export.seenBy(host)
