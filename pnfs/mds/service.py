@@ -244,7 +244,7 @@ class MetadataServerService(NFSService):
             server.recaller.clientGone,
             *gone,
             server.copies.dropClient,
-            stateDropper(server),
+            stateDropper(server, server.recaller.turns.add),
             server.sessions.dropClient,
         ]
         self.repairs = Repairs(server, servers, data)

@@ -68,8 +68,8 @@ class Client:
     @ivar mayReclaim: it held state when the server went down.
     @ivar reclaimComplete: it has said RECLAIM_COMPLETE for everything.
     @ivar completedFS: exports for which it has said so alone.
+    @ivar gone: it is no client any more; what it has open is about to be dropped.
     @ivar opens: L{pnfs.state.opens.OpenState}s it holds.
-    @ivar locks: L{pnfs.state.locks.LockState}s it holds.
     @ivar layouts: L{pnfs.state.layouts.LayoutState}s it holds.
     @ivar delegations: L{pnfs.state.delegations.DelegationState}s it holds.
     @ivar copies: L{pnfs.state.copies.CopyState}s by C{other}.
@@ -96,6 +96,7 @@ class Client:
     renewed: float
     leaseSeconds: float = 0.0
     confirmed: bool = False
+    gone: bool = False
     sequence: int = 0
     createReply: Optional[tuple[int, bytes]] = None
     sessions: dict[bytes, Any] = attrs.Factory(dict)
@@ -103,7 +104,6 @@ class Client:
     reclaimComplete: bool = False
     completedFS: tuple[Any, ...] = ()
     opens: set[Any] = attrs.Factory(set)
-    locks: set[Any] = attrs.Factory(set)
     layouts: dict[Any, Any] = attrs.Factory(dict)
     delegations: dict[Any, Any] = attrs.Factory(dict)
     copies: dict[bytes, Any] = attrs.Factory(dict)
@@ -130,9 +130,9 @@ class Client:
     @property
     def hasState(self) -> bool:
         """
-        Opens, locks, layouts or delegations are held.
+        Opens, layouts or delegations are held; locks only with opens.
         """
-        return bool(self.opens or self.locks or self.layouts or self.delegations)
+        return bool(self.opens or self.layouts or self.delegations)
 
     @property
     def busy(self) -> bool:
@@ -147,8 +147,8 @@ class ClientTable:
     All client records of a server.
 
     @ivar listeners: called with each client whose state is to be dropped, for
-        whatever reason. They clear C{opens}, C{locks}, C{layouts}, C{delegations}
-        and C{sessions}.
+        whatever reason. They clear C{layouts}, C{delegations} and C{sessions}, and
+        soon C{opens}.
     @ivar leaseSeconds: how long a client may be silent. A client that was promised
         more keeps it for as long as it is known.
     @ivar courtesySeconds: how long a silent client is kept if nobody minds; 0: it
@@ -311,15 +311,17 @@ class ClientTable:
         """
         Somebody is in conflict with what these clients hold. If the leases of all of
         them are over, they lose everything; if one is alive, the conflict stays, so
-        the others need not lose anything either.
+        the others need not lose anything either. Some may be gone already, whose
+        opens are still being dropped.
 
         @return: they are gone.
         @raise Delay: they cannot be struck out now.
         """
-        for client in clients:
+        known = [client for client in clients if not client.gone]
+        for client in known:
             if not self.silent(client, now):
                 return False
-        self._remove(clients)
+        self._remove(known)
         return True
 
     def expire(self, now: float) -> list[Client]:
@@ -407,6 +409,7 @@ class ClientTable:
             self._recovery.dismiss(*clients)
 
     def _forget(self, client: Client) -> None:
+        client.gone = True
         self._byId.pop(client.clientid, None)
         owner = client.owner
         if self._unconfirmed.get(owner) is client:

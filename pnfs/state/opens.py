@@ -200,13 +200,23 @@ class OpenTable:
         state.client.opens.discard(state)
         self._stateids.drop(state)
 
-    def closeAll(self, client: Any) -> list[FileState]:
+    def closeSome(self, client: Any, limit: int) -> list[FileState]:
         """
-        Drop everything a client has open, with its locks: its lease is over.
+        Drop what a client that is gone has open, with its locks; not more than
+        C{limit} opens, since there may be a million.
 
         @return: the files concerned; some may be idle now.
         """
-        states = list(client.opens)
+        opens = client.opens
+        states = [opens.pop() for _ in range(min(limit, len(opens)))]
         for state in states:
             self.drop(state)
         return list({id(state.file): state.file for state in states}.values())
+
+    def closeGone(self, file: FileState) -> None:
+        """
+        Drop what clients that are gone still have open of one file.
+        """
+        for state in list(file.opens.values()):
+            if state.client.gone:
+                self.drop(state)

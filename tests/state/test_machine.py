@@ -140,7 +140,7 @@ class StateMachine(RuleBasedStateMachine):
         """
         As L{pnfs.nfs4.ops.unlinked.stateDropper} does.
         """
-        for file in self.opens.closeAll(client):
+        for file in self.opens.closeSome(client, 1 << 20):
             self.settle(file)
 
     def settle(self, file: FileState) -> None:

@@ -127,7 +127,7 @@ class OpenTests(SynchronousTestCase):
         self.assertTrue(self.file.idle)
         self.assertEqual(len(self.stateids), 0)
 
-    def test_closeAll(self) -> None:
+    def test_closeSome(self) -> None:
         """
         A client whose lease is over leaves nothing behind, and others keep what
         they have.
@@ -136,11 +136,27 @@ class OpenTests(SynchronousTestCase):
         locks.lock(self.open(self.alice, BOTH), b"l", True, 0, 10)
         self.open(self.alice, READ, owner=b"p")
         kept = self.open(self.bob, READ)
-        self.assertEqual(self.table.closeAll(self.alice), [self.file])
+        self.assertEqual(self.table.closeSome(self.alice, 1), [self.file])
+        self.assertEqual(len(self.alice.opens), 1)
+        self.assertEqual(self.table.closeSome(self.alice, 9), [self.file])
         self.assertEqual(list(self.file.opens.values()), [kept])
         self.assertEqual((self.file.locks, self.alice.opens), ({}, set()))
         self.open(self.bob, WRITE, 0)
         self.assertEqual(self.table.count, 1)
+
+    def test_closeGone(self) -> None:
+        """
+        What a client that is gone has left on one file can go before the rest.
+        """
+        self.open(self.alice, BOTH, 3)
+        other = FileState(b"other", None, None)
+        rest = self.table.open(other, self.alice, b"o", READ, 0)
+        self.table.closeGone(self.file)
+        self.assertEqual(len(self.file.opens), 1)
+        self.alice.gone = True
+        self.table.closeGone(self.file)
+        self.open(self.bob, BOTH, 3)
+        self.assertEqual(self.alice.opens, {rest})
 
     @settings(max_examples=60)
     @given(

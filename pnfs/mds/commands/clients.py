@@ -100,7 +100,7 @@ class ClientCommands:
             "callbacks": not client.backDown,
             "sessions": len(client.sessions),
             "opens": len(client.opens),
-            "locks": len(client.locks),
+            "locks": sum(len(state.locks or ()) for state in client.opens),
             "layouts": len(client.layouts),
             "delegations": len(client.delegations),
             "revoked": client.revoked + client.adminRevoked,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.ops.unlinked import dropGone
 from pnfs.state import locks, opens
 from pnfs.state.errors import Delay
 from pnfs.state.files import FileState
@@ -52,6 +53,7 @@ def locksGiveWay(
 def _giveWay(ctx: CompoundContext, file: FileState, holders: set[Any]) -> bool:
     if not holders or not ctx.server.clients.giveWay(holders, ctx.now):
         return False
+    dropGone(ctx.server, file)
     recall = file.recall
     if recall is not None and not recall.holding:
         raise Delay()

@@ -13,6 +13,9 @@ from twisted.logger import Logger
 from pnfs.rpc.coroutines import drive
 from pnfs.state.files import FileState
 
+_OPENS = 32
+"""How many opens of a client that is gone are dropped in a piece."""
+
 _log = Logger()
 
 
@@ -48,17 +51,42 @@ def _reportFailure(error: Exception) -> None:
     _log.error("an unlinked file could not be deleted: {error}", error=error)
 
 
-def stateDropper(server: Any) -> Callable[[Any], None]:
+def _atOnce(work: Callable[[], None]) -> None:
+    work()
+
+
+def stateDropper(
+    server: Any, inTurn: Callable[[Callable[[], None]], None] = _atOnce
+) -> Callable[[Any], None]:
     """
     A listener for L{pnfs.state.clients.ClientTable}: a client that is gone has
-    nothing open and nothing locked any more.
+    nothing open and nothing locked any more. Of very much, some goes a little later;
+    who wants it before then finds that the client is gone
+    (L{pnfs.nfs4.ops.courtesy}).
+
+    @param inTurn: does what it is given now, if not much has been done in this turn
+        of the reactor, or in a later one.
     """
 
     def drop(client: Any) -> None:
-        for file in server.opens.closeAll(client):
-            if file.unlinked:
-                drive(settleFile(server, file), lambda result: None, _reportFailure)
-            elif file.idle and file.inode.state is file:
-                file.inode.state = None
+        for file in server.opens.closeSome(client, _OPENS):
+            _leave(server, file)
+        if client.opens:
+            inTurn(lambda: drop(client))
 
-    return drop
+    return lambda client: inTurn(lambda: drop(client))
+
+
+def dropGone(server: Any, file: FileState) -> None:
+    """
+    What clients that are gone have left on a file goes now.
+    """
+    server.opens.closeGone(file)
+    _leave(server, file)
+
+
+def _leave(server: Any, file: FileState) -> None:
+    if file.unlinked:
+        drive(settleFile(server, file), lambda result: None, _reportFailure)
+    elif file.idle and file.inode.state is file:
+        file.inode.state = None

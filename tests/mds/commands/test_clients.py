@@ -4,8 +4,10 @@ Tests of L{pnfs.mds.commands.clients}.
 
 from __future__ import annotations
 
+from pnfs.nfs4 import requests
 from tests.mds.commands.test_ds import SiteCommandCase
 from tests.mds.test_service import FILES
+from tests.nfs4.ops.files import lockNew
 
 
 class ClientCommandTests(SiteCommandCase):
@@ -30,11 +32,23 @@ class ClientCommandTests(SiteCommandCase):
         self.assertEqual(found["addresses"], ["192.0.2.9"])
         self.assertEqual((found["owner"], found["asked"]), ("me", ["files"]))
         self.assertEqual((found["opens"], found["layouts"]), (1, 1))
+        self.assertEqual(found["locks"], 0)
         self.assertFalse(found["silent"])
         self.clock.advance(95)
         (found,) = self.command("clients.list", client="192.0.2.9")
         self.assertTrue(found["silent"])
         self.assertGreater(found["seconds"], 94)
+
+    def test_locks(self) -> None:
+        """
+        A client is shown with the lock owners that it has, and its opens with theirs.
+        """
+        for owner in (b"one", b"two"):
+            lock = lockNew(self.stateid, 1, 0, 10, owner)
+            self.mounted.run(requests.putfh(self.fh), lock)
+        for command in ("clients.list", "opens.list"):
+            (found,) = self.command(command)
+            self.assertEqual(found["locks"], 2, command)
 
     def test_held(self) -> None:
         """

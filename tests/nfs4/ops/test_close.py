@@ -181,7 +181,7 @@ class CloseTests(SynchronousTestCase):
         )
         fixture.data.gate = Deferred()
         outcome = fixture.sendRun(putfh(fixture.fh(self.inode)), closeArgs(writer))
-        fixture.server.opens.closeAll(fixture.client)
+        fixture.server.opens.closeSome(fixture.client, 1)
         fixture.data.gate.callback(None)
         self.assertEqual(outcome[0].status, 0)
         self.assertEqual(fixture.server.opens.count, 0)

@@ -5,7 +5,7 @@ Tests for L{pnfs.nfs4.ops.courtesy}: clients whose lease is over.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, Callable
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -87,7 +87,11 @@ class CourtesyTests(SynchronousTestCase):
         """
         What the first client holds.
         """
-        return [*self.first.opens, *self.first.locks]
+        opens = list(self.first.opens)
+        return [
+            *opens,
+            *(lock for each in opens for lock in (each.locks or {}).values()),
+        ]
 
     def test_comesBack(self) -> None:
         """
@@ -268,6 +272,70 @@ class CourtesyTests(SynchronousTestCase):
         )
         self.assertEqual(reply.status, nfsstat4.NFS4ERR_STALE)
         self.assertIsNone(self.inode.state)
+
+
+class ManyOpensTests(SynchronousTestCase):
+    """
+    A client that goes has so much open that it cannot all be dropped at once.
+    """
+
+    def setUp(self) -> None:
+        fixture = self.fixture = FileFixture()
+        self.clients = fixture.server.clients
+        self.turns: list[Callable[[], None]] = []
+        self.clients.listeners.pop()
+        self.clients.listeners.append(stateDropper(fixture.server, self.turns.append))
+        self.files = [fixture.make(b"%d" % number, 0o666) for number in range(100)]
+        fixture.mount()
+        self.first = fixture.client
+        for number, inode in enumerate(self.files):
+            self.open(inode, 3 if number else 0)
+
+    def open(self, inode: Any, deny: int = 0) -> Any:
+        """
+        OPEN of a file to read and write, and a lock on all of it.
+
+        @return: the status.
+        """
+        wire = openArgs(access=BOTH, deny=deny, claim=CLAIM_FH)
+        reply = self.fixture.at(inode, wire)
+        if reply.status:
+            return reply.status
+        locked = lockNew(Opened(reply).stateid, WRITE_LT, 0, ALL)
+        return self.fixture.at(inode, locked).status
+
+    def test_bitByBit(self) -> None:
+        """
+        It goes in pieces, so that requests of others are served in between; in the end
+        nothing is left.
+        """
+        self.clients.revoke(self.first)
+        counts = []
+        while self.turns:
+            self.turns.pop(0)()
+            counts.append(self.fixture.server.opens.count)
+        self.assertEqual(counts, [68, 36, 4, 0])
+        self.assertEqual([inode.state for inode in self.files], [None] * 100)
+
+    def test_nobodyWaits(self) -> None:
+        """
+        Who wants a file that has not been reached yet gets it, whatever the client that
+        is gone had denied or locked there; also that client's next incarnation, and
+        what it then opens and locks stays.
+        """
+        self.clients.revoke(self.first)
+        self.fixture.mount(b"second")
+        self.assertEqual(self.open(self.files[0]), 0)
+        self.assertEqual(self.open(self.files[1], 3), 0)
+        self.fixture.mount()
+        self.assertEqual(self.open(self.files[2]), 0)
+        self.assertEqual(self.open(self.files[0]), nfsstat4.NFS4ERR_DENIED)
+        self.assertEqual(self.open(self.files[1]), nfsstat4.NFS4ERR_SHARE_DENIED)
+        while self.turns:
+            self.turns.pop(0)()
+        left = [inode for inode in self.files if inode.state is not None]
+        self.assertEqual(left, self.files[:3])
+        self.assertEqual(self.fixture.server.opens.count, 4)
 
 
 class LayoutCourtesyTests(SynchronousTestCase):
