@@ -100,6 +100,7 @@ class ExportConfig:
     @ivar placement: name of the policy by which data servers are chosen for new files;
         placementOptions: what that is told.
     @ivar label: the class of storage new files go to; empty: to any.
+    @ivar threshold: smaller files go through the metadata server.
     """
 
     path: str
@@ -116,6 +117,7 @@ class ExportConfig:
     placement: str = "weighted"
     placementOptions: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     label: str = ""
+    threshold: int = 0
 
 
 @attrs.frozen
@@ -294,6 +296,7 @@ def _export(
         placement=table.take("placement", string, "weighted"),
         placementOptions=table.take("placement_options", options, {}),
         label=table.take("class", label, ""),
+        threshold=table.take("mds_threshold", parseSize, 0),
     )
     table.finish()
     if config.mirrors > 1 and config.layout == "files":

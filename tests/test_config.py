@@ -150,6 +150,7 @@ class MDSTests(ConfigCase):
         )
         self.assertEqual(export.dataServers, ())
         self.assertEqual((export.placement, export.label), ("weighted", ""))
+        self.assertEqual(export.threshold, 0)
         self.assertEqual(export.placementOptions, {})
         self.assertEqual(export.terms, TermsConfig())
         self.assertIdentical(export.clients, None)
@@ -233,6 +234,7 @@ class MDSTests(ConfigCase):
             (end("mirrors = 3\n" + flex), ("export.mirrors: 3 copies", "add")),
             (end("mirrors = 2"), ("export.mirrors: ", "flexfiles")),
             (end("stripe_count = 3"), ("export.stripe_count: 3", "0 for all")),
+            (end('mds_threshold = "64K"'), ("export.mds_threshold: ", "'1MiB'")),
             (end("placement = 1"), ("export.placement: ", "quotes")),
             (end('class = "N V"'), ("export.class: 'N V'", "nvme")),
             (end('placement_options = "x"'), ("export.placement_options: ", "table")),

@@ -170,6 +170,7 @@ class Exporting:
         export.dataServers = config.dataServers
         export.policy = policy
         export.label = config.label
+        export.threshold = config.threshold
         export.delegations = config.delegations
         export.readOnly = terms.readOnly
         export.rootSquash = terms.rootSquash

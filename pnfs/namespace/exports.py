@@ -64,6 +64,8 @@ class Export:
     @ivar policy: the L{pnfs.interfaces.IPlacementPolicy} that chooses data servers for
         new files; None: round robin.
     @ivar label: the class of storage new files go to; empty: to any.
+    @ivar threshold: clients are to read and write files with fewer bytes through the
+        metadata server.
     @ivar identities: the user and group names known.
     @ivar flavors: RPC security flavours, preferred ones first.
     @ivar pnfs: clients get layouts.
@@ -95,6 +97,7 @@ class Export:
     dataServers: Sequence[str] = ()
     policy: Any = None
     label: str = ""
+    threshold: int = 0
     identities: Identities = attrs.field(factory=Identities)
     flavors: Sequence[int] = (AUTH_SYS, AUTH_NONE)
     space: Optional[Callable[[], Optional[FSStatistics]]] = None

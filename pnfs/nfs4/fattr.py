@@ -71,6 +71,7 @@ FATTR4_FS_LAYOUT_TYPES = 62
 FATTR4_LAYOUT_TYPES = 64
 FATTR4_LAYOUT_BLKSIZE = 65
 FATTR4_LAYOUT_ALIGNMENT = 66
+FATTR4_MDSTHRESHOLD = 68
 FATTR4_SUPPATTR_EXCLCREAT = 75
 FATTR4_FS_CHARSET_CAP = 76
 FATTR4_CLONE_BLKSIZE = 77
@@ -91,6 +92,9 @@ MAXIO = 1 << 20
 NFS4_CHANGE_TYPE_IS_MONOTONIC_INCR = 0
 FSCHARSET_CAP4_ALLOWS_ONLY_UTF8 = 2
 FH4_PERSISTENT = 0
+
+TH4_READ_SIZE = 0
+TH4_WRITE_SIZE = 1
 
 _DEFAULT_BLOCK = 1 << 20
 _OWNERS_LIMIT = 65536
@@ -222,6 +226,25 @@ def _stripeUnit(server: Any, export: Any, minor: int) -> bytes:
     return struct.pack(">I", export.stripeUnit or _DEFAULT_BLOCK)
 
 
+def _threshold(server: Any, export: Any, minor: int) -> bytes:
+    """
+    C{mdsthreshold4} (RFC 8881, section 5.12.4): files that are smaller are to be read
+    and written through the metadata server. No least size of a request is told: small
+    requests in large files are what data servers are for.
+
+    There is one hint, for the layout type preferred: Linux reads no other, and takes
+    what follows it for the next attribute. It does not expect that there is none.
+    """
+    hints = struct.pack(">QQ", export.threshold, export.threshold)
+    return b"".join(
+        (
+            struct.pack(">II", 1, next(iter(export.drivers))),
+            encodeBitmap(bits((TH4_READ_SIZE, TH4_WRITE_SIZE))),
+            opaque(hints),
+        )
+    )
+
+
 def _openArguments(server: Any, export: Any, minor: int) -> bytes:
     """
     C{open_arguments4}: what OPEN understands (RFC 9754, section 4). Bitmaps of access,
@@ -298,6 +321,7 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
     FATTR4_LAYOUT_TYPES: Constant(_layoutTypes),
     FATTR4_LAYOUT_BLKSIZE: Constant(_stripeUnit),
     FATTR4_LAYOUT_ALIGNMENT: Constant(_stripeUnit),
+    FATTR4_MDSTHRESHOLD: Constant(_threshold),
     FATTR4_SUPPATTR_EXCLCREAT: Constant(
         lambda server, export, minor: encodeBitmap(SETTABLE & supported(minor))
     ),
@@ -315,6 +339,7 @@ ATTRIBUTES: dict[int, Union[Constant, Field, Text]] = {
 }
 
 _CLONE = bits((FATTR4_CLONE_BLKSIZE,))
+_THRESHOLD = bits((FATTR4_MDSTHRESHOLD,))
 _MINOR_2 = (
     bits(
         (
@@ -336,10 +361,12 @@ def supported(minor: int, export: Any = None) -> int:
     """
     The bitmap of C{supported_attrs} in a minor version.
 
-    @param export: where files may be able to share bytes: else that is not so.
+    @param export: where files may be able to share bytes, and small ones may be for
+        the metadata server: else that is not so.
     """
-    if minor < 2:
-        return _SUPPORTED_1
+    found = _SUPPORTED_1 if minor < 2 else _SUPPORTED_2
     if export is None or not export.cloneBlock:
-        return _SUPPORTED_2 & ~_CLONE
-    return _SUPPORTED_2
+        found &= ~_CLONE
+    if export is None or not (export.threshold and export.pnfs and export.drivers):
+        found &= ~_THRESHOLD
+    return found

@@ -139,7 +139,7 @@ def decodeSettable(
     if not mask and not attributes.attr_vals:
         return SetAttributes(), 0
     if mask & ~SETTABLE or mask & _MODE_UMASK:
-        if mask & ~supported(minor):
+        if mask & ~supported(minor, export):
             raise NFSError(nfsstat4.NFS4ERR_ATTRNOTSUPP)
         # Read-only, or of new objects only (RFC 8275, section 4).
         if mask & ~SETTABLE or credential is None:

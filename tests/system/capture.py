@@ -96,6 +96,12 @@ class Capture:
             counts.update(row.split(","))
         return counts
 
+    def thresholds(self) -> int:
+        """
+        How many replies tell of an C{mdsthreshold}.
+        """
+        return len(self._fields("frame.number", "nfs.fattr4.threshold_item.hint_count"))
+
     def malformed(self) -> list[str]:
         """
         Frame numbers of what could not be decoded; should be none.

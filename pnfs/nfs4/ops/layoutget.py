@@ -27,7 +27,7 @@ from pnfs.nfs4.ops.conflicts import (
     requireNoDelegations,
 )
 from pnfs.nfs4.status import NFSError, nfsstat4
-from pnfs.nfs4.types import ANONYMOUS_STATEID
+from pnfs.nfs4.types import ANONYMOUS_STATEID, CURRENT_STATEID
 from pnfs.state.devices import NoSuchServer
 from pnfs.state.errors import BadStateid, OpenMode, RecallConflict
 from pnfs.state.files import FULL_RETRIED, FileState
@@ -153,6 +153,14 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
             raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
         if file.full:
             file.full = FULL_RETRIED
+    if (
+        export.threshold
+        and inode.size < export.threshold
+        and stateid == CURRENT_STATEID
+    ):
+        # Asked for on the way, in an OPEN: Linux does so before it has heard of the
+        # threshold, and forgets the answer.
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     if export.readOnly and (iomode == _RW or not inode.hasPlacement):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     recovery = ctx.server.recovery

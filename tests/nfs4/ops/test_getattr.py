@@ -168,6 +168,32 @@ class GetattrTests(NamespaceCase):
         bitmap, values = self.attributes(self.fh(self.root), 62)
         self.assertEqual(values, struct.pack(">III", 2, 4, 1))
 
+    def test_threshold(self) -> None:
+        """
+        Clients are told which files are small, if the export has such: one hint, as
+        Linux wants it, the smallest size of files to read and to write through
+        layouts.
+        """
+        self.assertFalse(fattr.supported(1, self.export) >> 68 & 1)
+        self.assertEqual(self.attributes(self.fh(self.root), 68), (0, b""))
+        self.export.threshold = 65536
+        self.export.settle()
+        self.assertTrue(fattr.supported(1, self.export) >> 68 & 1)
+        bitmap, values = self.attributes(self.fh(self.make(b"f")), 1, 68)
+        self.assertEqual(bitmap, 1 << 1 | 1 << 68)
+        self.assertEqual(
+            values, struct.pack(">IIIIIIQQ", 1, 1, 4, 1, 3, 16, 65536, 65536)
+        )
+
+    def test_thresholdWithoutLayouts(self) -> None:
+        """
+        Clients that get no layouts are told of no threshold.
+        """
+        self.export.threshold = 65536
+        for changes in ({"pnfs": False}, {"drivers": {}}):
+            export = attrs.evolve(self.export, **changes)
+            self.assertFalse(fattr.supported(2, export) >> 68 & 1)
+
     def test_filehandle(self) -> None:
         """
         The filehandle attribute is what PUTFH takes.

@@ -143,6 +143,22 @@ class LayoutGetTests(SynchronousTestCase):
         (held,) = fixture.state.layouts.values()
         self.assertEqual(held.seqid, 2)
 
+    def test_threshold(self) -> None:
+        """
+        Where small files are for the metadata server, an OPEN of one does not bring a
+        layout along, nor makes data files; who asks for one in so many words gets it.
+        """
+        fixture = self.fixture
+        fixture.export.threshold = 65536
+        fixture.inode.size = 65535
+        self.assertStatus(nfsstat4.NFS4ERR_BAD_STATEID, stateid=CURRENT)
+        fixture.hold()
+        reply = fixture.onFile(fixture.getArgs(), fixture.getArgs(CURRENT))
+        self.assertEqual(reply.status, nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
+        fixture.inode.size = 65536
+        reply = fixture.onFile(fixture.getArgs(), fixture.getArgs(CURRENT))
+        self.assertEqual(reply.status, OK)
+
     def test_badArguments(self) -> None:
         """
         Requests that make no sense are refused (iomode ANY or junk is BADIOMODE:
