@@ -319,7 +319,8 @@ class Placement:
         C{[0-9a-f]}. A byte has its offset in the file on every data server.
     @ivar epoch: fence epoch: data servers refuse handles of an older one.
     @ivar chunk: if not 0, the columns are no stripes: each holds so many bytes, one
-        after the other, and a file that grows beyond the last gets another one.
+        after the other, and a file that grows beyond the last gets another one; see
+        L{pnfs.layouts.striping}.
     @ivar stale: data servers whose data files miss something: they are neither read
         nor written until they have been repaired. Never all of a column.
     @ivar next: where the file is being moved to.
@@ -444,6 +445,7 @@ class PlaceRequest:
     @ivar sequence: a counter that grows by one with each file: for placement policies.
     @ivar path: names from the export's root to the file's directory, as far as
         known; drivers and policies may go by it.
+    @ivar chunk: bytes of a chunk, for layouts with mirrors; 0: no chunks.
     """
 
     stripeUnit: int
@@ -452,6 +454,7 @@ class PlaceRequest:
     name: bytes
     sequence: int
     path: tuple[bytes, ...] = ()
+    chunk: int = 0
 
 
 @attrs.frozen
@@ -505,6 +508,7 @@ class LayoutRequest:
     """
     A LAYOUTGET that may be granted (RFC 8881, section 18.43).
 
+    @ivar minlength: bytes from C{offset} on that must be in it, at least one.
     @ivar handle: the capability filehandle for the data servers, minted by the core
         for this placement, epoch and iomode: the same one for all of them.
     @ivar stateid: 16 bytes for C{ffds_stateid}.

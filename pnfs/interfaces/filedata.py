@@ -34,12 +34,15 @@ class IFileData(Interface):
         @raise ValueError: the handle would be too long.
         """
 
-    async def ensure(export: Any, inode: Inode, write: bool = False) -> Placement:
+    async def ensure(
+        export: Any, inode: Inode, write: bool = False, end: int = 0
+    ) -> Placement:
         """
         The file's placement; makes the data files if there are none yet.
 
         @param write: something of it is to be written: mirrors that are lost are
             stale in it.
+        @param end: that will be before here; a file in chunks is given those it takes.
         @raise Unreachable: a data server needed for it does not answer.
         @raise NoSpace: no data server can take it.
         """
@@ -50,9 +53,10 @@ class IFileData(Interface):
         data servers that are lost, as far as there are others.
         """
 
-    def roomFor(placement: Placement) -> bool:
+    def roomFor(placement: Placement, offset: int = 0) -> bool:
         """
-        As far as is known, do all data servers of a file have any room left?
+        As far as is known, do all data servers of a file have any room left? Of one in
+        chunks, those of the chunk at an offset.
         """
 
     async def misplaced(

@@ -46,8 +46,12 @@ class ILayoutDriver(Interface):
     def grant(request: LayoutRequest, placement: Placement) -> Sequence[LayoutSegment]:
         """
         Encode the layout of a file: whole-file segments whose bodies together fit
-        C{request.maxcount}.
+        C{request.maxcount}. Of a file in chunks (C{placement.chunk}), segments that do
+        not go beyond the chunk that the last byte wanted is in, nor beyond the last
+        chunk there is: others may be added.
 
+        @return: in the order of their offsets, without gaps from C{request.offset} on
+            for C{request.minlength} bytes; none if that cannot be.
         @raise ValueError: it does not fit in C{maxcount} (NFS4ERR_TOOSMALL).
         """
 

@@ -78,7 +78,7 @@ class FilesLayoutDriver:
         """
         As L{ILayoutDriver.supports}: any striping, if each column is there once.
         """
-        if not 1 <= len(placement.columns) <= COLUMNS_LIMIT:
+        if placement.chunk or not 1 <= len(placement.columns) <= COLUMNS_LIMIT:
             return False
         unit = placement.stripeUnit
         if len(placement.columns) > 1 and (

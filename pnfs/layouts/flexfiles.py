@@ -2,8 +2,10 @@
 """
 The flexible files layout (RFC 8435): mirrors, each on one data server.
 
-Always the whole file. Each data server is a device of its own, so a file is
-moved by a new layout and no device ever changes its meaning.
+The whole file, or of a file in chunks those that are asked for, a segment for each: it
+ends where its chunk does, even if there is no other one yet, and so stays true when the
+file grows. Each data server is a device of its own, so a file is moved by a new layout
+and no device ever changes its meaning.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from pnfs.layouts.flexfiles_xdr import (
     flexUpdate,
 )
 from pnfs.layouts.mirrors import efficiencies
+from pnfs.layouts.striping import CHUNKS_LIMIT
 from pnfs.values import (
     NFS4_UINT64_MAX,
     NOBODY,
@@ -58,6 +61,41 @@ def _userOf(request: LayoutRequest) -> int:
     return request.uid
 
 
+def _body(request: LayoutRequest, mirrors: Sequence[bytes]) -> bytes:
+    """
+    C{ff_layout4}: mirrors on some data servers.
+    """
+    user = b"%d" % _userOf(request)
+    group = b"%d" % request.gid
+    return flexLayout.encode(
+        ff_layout4(
+            ffl_stripe_unit=0,
+            ffl_mirrors=[
+                ff_mirror4(
+                    [
+                        ff_data_server4(
+                            request.deviceid((uuid,)),
+                            efficiency,
+                            request.stateid,
+                            [request.handle],
+                            user,
+                            group,
+                        )
+                    ]
+                )
+                for uuid, efficiency in zip(mirrors, efficiencies(len(mirrors)))
+            ],
+            ffl_flags=0,
+            ffl_stats_collect_hint=STATISTICS_HINT_SECONDS,
+        )
+    )
+
+
+def _requireFit(request: LayoutRequest, size: int) -> None:
+    if size > request.maxcount:
+        raise ValueError(f"{size} bytes, {request.maxcount} allowed")
+
+
 @implementer(ILayoutDriver)
 class FlexFilesLayoutDriver:
     """
@@ -79,15 +117,14 @@ class FlexFilesLayoutDriver:
         if not 1 <= count <= min(len(usable), MIRRORS_LIMIT):
             raise ValueError(f"{count} mirrors wanted, {len(usable)} data servers")
         mirrors = tuple([server.uuid for server in usable[:count]])
-        return Placement(self.name, 0, (mirrors,), request.name)
+        return Placement(self.name, 0, (mirrors,), request.name, chunk=request.chunk)
 
     def supports(self, placement: Placement) -> bool:
         """
-        As L{ILayoutDriver.supports}: one column, mirrored or not.
+        As L{ILayoutDriver.supports}: one column, or chunks; mirrored or not.
         """
-        return (
-            len(placement.columns) == 1
-            and 1 <= len(placement.columns[0]) <= MIRRORS_LIMIT
+        return (len(placement.columns) == 1 or placement.chunk > 0) and all(
+            1 <= len(column) <= MIRRORS_LIMIT for column in placement.columns
         )
 
     def grant(
@@ -96,34 +133,27 @@ class FlexFilesLayoutDriver:
         """
         As L{ILayoutDriver.grant}.
         """
-        (mirrors,) = placement.columns
-        user = b"%d" % _userOf(request)
-        group = b"%d" % request.gid
-        body = flexLayout.encode(
-            ff_layout4(
-                ffl_stripe_unit=0,
-                ffl_mirrors=[
-                    ff_mirror4(
-                        [
-                            ff_data_server4(
-                                request.deviceid((uuid,)),
-                                efficiency,
-                                request.stateid,
-                                [request.handle],
-                                user,
-                                group,
-                            )
-                        ]
-                    )
-                    for uuid, efficiency in zip(mirrors, efficiencies(len(mirrors)))
-                ],
-                ffl_flags=0,
-                ffl_stats_collect_hint=STATISTICS_HINT_SECONDS,
+        if not placement.chunk:
+            body = _body(request, placement.columns[0])
+            _requireFit(request, len(body))
+            return (LayoutSegment(0, NFS4_UINT64_MAX, request.iomode, body),)
+        chunk = placement.chunk
+        first = request.offset // chunk
+        last = (request.offset + request.minlength - 1) // chunk
+        columns = len(placement.columns)
+        if (last >= columns and columns < CHUNKS_LIMIT) or last - first >= columns:
+            return ()
+        segments = [
+            LayoutSegment(
+                number * chunk,
+                chunk if (number + 1) * chunk <= NFS4_UINT64_MAX else NFS4_UINT64_MAX,
+                request.iomode,
+                _body(request, placement.columns[number % columns]),
             )
-        )
-        if len(body) > request.maxcount:
-            raise ValueError(f"{len(body)} bytes, {request.maxcount} allowed")
-        return (LayoutSegment(0, NFS4_UINT64_MAX, request.iomode, body),)
+            for number in range(first, last + 1)
+        ]
+        _requireFit(request, sum([len(segment.body) for segment in segments]))
+        return segments
 
     def device(self, servers: Sequence[DataServer]) -> bytes:
         """

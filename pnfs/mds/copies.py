@@ -86,7 +86,8 @@ class Copies:
         where the source has its own.
         """
         origin = (await self._placing.place(sourceExport, source)).live
-        placement = await self._placing.share(export, inode, origin)
+        end = offset + count
+        placement = await self._placing.share(export, inode, end, origin)
         try:
             await self._hearVerifiers(placement)
             found = await self._copying.slice(
@@ -117,6 +118,7 @@ class Copies:
         key = (export.id, inode.handle)
         await self._turns.take(key)
         try:
+            await self._placing.grown(export, inode, offset + count)
             placement: Any = await self._placing.writable(export, inode)
             await self._copying.clone(placement, offset, origin, sourceOffset, count)
             await self._grown(export, inode, placement, offset, count)

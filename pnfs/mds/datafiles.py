@@ -26,7 +26,7 @@ from pnfs.backends.errors import (
 )
 from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
-from pnfs.layouts.striping import pieces, shares
+from pnfs.layouts.striping import missing, pieces, shares
 from pnfs.mds.copies import UNHEARD, Copies
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
@@ -115,11 +115,15 @@ class DataFiles(SparseFiles, Copies):
 
     # -- making ------------------------------------------------------------------
 
-    async def ensure(self, export: Any, inode: Inode, write: bool = False) -> Placement:
+    async def ensure(
+        self, export: Any, inode: Inode, write: bool = False, end: int = 0
+    ) -> Placement:
         """
         See L{IFileData.ensure}.
         """
         placement = await self._placing.place(export, inode)
+        if placement.chunk and missing(placement, end):
+            placement = await self._placing.grow(export, inode, end)
         if write and self._servers.condemned:
             placement = await self.degrading.writable(export, inode, placement)
         if (export.id, inode.handle) in self._ragged:
@@ -136,11 +140,11 @@ class DataFiles(SparseFiles, Copies):
 
     # -- size and times ------------------------------------------------------------
 
-    def roomFor(self, placement: Placement) -> bool:
+    def roomFor(self, placement: Placement, offset: int = 0) -> bool:
         """
         See L{IFileData.roomFor}.
         """
-        return self._servers.roomFor(placement)
+        return self._servers.roomFor(placement, offset)
 
     async def refresh(self, export: Any, inode: Inode) -> None:
         """
@@ -212,6 +216,7 @@ class DataFiles(SparseFiles, Copies):
         key = (export.id, inode.handle)
         await self._turns.take(key)
         try:
+            await self._placing.grown(export, inode, size)
             placement = await self._placing.writable(export, inode)
             if placement is not None:
                 changes = SetAttributes(size=size)
@@ -322,7 +327,7 @@ class DataFiles(SparseFiles, Copies):
         """
         See L{IFileData.write}.
         """
-        placement = await self._placing.share(export, inode)
+        placement = await self._placing.share(export, inode, offset + len(data))
         try:
             return await self._write(export, inode, placement, offset, data, stable)
         finally:

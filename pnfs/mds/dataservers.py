@@ -25,6 +25,7 @@ from pnfs.backends.errors import (
     Unreachable,
 )
 from pnfs.config import DataServerConfig
+from pnfs.layouts.striping import pieces
 from pnfs.mds.fences import FenceLog
 from pnfs.mds.member import Member
 from pnfs.mds.roster import Roster
@@ -87,11 +88,18 @@ class DataServers(Roster):
         """
         return self.byUUID(uuid).roomy(self.reserve)
 
-    def roomFor(self, placement: Placement) -> bool:
+    def roomFor(self, placement: Placement, offset: int = 0) -> bool:
         """
-        Has every data server of a file some room left, as far as is known?
+        Has every data server of a file, or of its chunk at an offset, some room left,
+        as far as is known?
         """
-        return not self._full or self._full.isdisjoint(placement.live.dataServers)
+        if not self._full:
+            return True
+        live = placement.live
+        if not live.chunk:
+            return self._full.isdisjoint(live.dataServers)
+        column, _, _ = next(pieces(live, offset, 1))
+        return self._full.isdisjoint(live.columns[column])
 
     def spare(self, placement: Placement, uuid: bytes) -> bool:
         """

@@ -244,7 +244,7 @@ class SparseFiles:
         """
         See L{IFileData.allocate}. Each column reserves its own units only.
         """
-        placement = await self._placing.share(export, inode)
+        placement = await self._placing.share(export, inode, offset + length)
         key = (export.id, inode.handle)
         try:
             self._requireRoom(placement, length - inode.used)

@@ -1,6 +1,7 @@
 # -*- test-case-name: tests.mds.test_placing -*-
 """
-Where a new file's bytes go: its data files are made when they are first needed.
+Where a new file's bytes go: its data files are made when they are first needed, and
+those of further chunks before anything is written there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import attrs
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import BackendError, NoSpace, Unreachable
+from pnfs.layouts.striping import missing
+from pnfs.mds.chunks import Growing
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.settings import Settings, Wanted
 from pnfs.mds.turns import Turns
@@ -20,7 +23,7 @@ from pnfs.values import DataServer, Inode, PlaceRequest, Placement, SetAttribute
 _MOVED = 65536
 
 
-class Placing:
+class Placing(Growing):
     """
     Has layout drivers choose data servers, and makes the data files there.
 
@@ -69,24 +72,30 @@ class Placing:
             self._turns.give(key)
 
     async def share(
-        self, export: Any, inode: Inode, like: Optional[Placement] = None
+        self, export: Any, inode: Inode, end: int, like: Optional[Placement] = None
     ) -> Placement:
         """
         What may be read and written of the file's placement as of L{place}, and a turn
         shared with others, as long as which nobody moves it.
+
+        @param end: the file is going to be written up to there.
         """
         placement = await self.place(export, inode, like)
         key = (export.id, inode.handle)
-        waited = await self._turns.share(key)
-        try:
-            if waited or key in self._moved:
-                placement = await export.backend.loadPlacement(inode)
-            if self._servers.condemned:
-                placement = await self.degrading.writable(export, inode, placement)
-        except BaseException:
+        while True:
+            waited = await self._turns.share(key)
+            try:
+                if waited or key in self._moved:
+                    placement = await export.backend.loadPlacement(inode)
+                if self._servers.condemned:
+                    placement = await self.degrading.writable(export, inode, placement)
+            except BaseException:
+                self._turns.unshare(key)
+                raise
+            if not placement.chunk or not missing(placement, end):
+                return placement.live
             self._turns.unshare(key)
-            raise
-        return placement.live
+            placement = await self.grow(export, inode, end)
 
     async def writable(self, export: Any, inode: Inode) -> Optional[Placement]:
         """
@@ -215,7 +224,9 @@ class Placing:
         try:
             wanted = await self.settings.wanted(export, inode)
             placement = await self._makeSomewhere(
-                export, inode, name, made, like, wanted
+                inode,
+                lambda full: self._choose(export, inode, name, full, like, wanted),
+                made,
             )
             owner = await self._follow(placement, inode, owner)
         except BackendError:
@@ -254,20 +265,20 @@ class Placing:
 
     async def _makeSomewhere(
         self,
-        export: Any,
         inode: Inode,
-        name: bytes,
+        choose: Callable[[set[bytes]], Placement],
         made: set[bytes],
-        like: Optional[Placement],
-        wanted: Wanted,
+        had: Sequence[bytes] = (),
     ) -> Placement:
         """
+        @param choose: is told which data servers are full.
         @param made: gets the UUIDs of the data servers where there is something now.
+        @param had: those where there has been something before.
         """
         full: set[bytes] = set()
         while True:
-            placement = self._choose(export, inode, name, full, like, wanted)
-            uuids = placement.dataServers
+            placement = choose(full)
+            uuids = [uuid for uuid in placement.dataServers if uuid not in had]
             outcomes = await gatherOutcomes(
                 [
                     self._servers.on(
@@ -330,6 +341,7 @@ class Placing:
                 name=name,
                 sequence=self._sequence,
                 path=export.backend.pathOf(inode),
+                chunk=export.chunk,
             )
             try:
                 chosen = wanted.policy.order(request, servers)
@@ -341,7 +353,10 @@ class Placing:
                 reason = str(error)
                 continue
             if servers is not known:
-                return _alike(placement, like, servers)
+                placement = _alike(placement, like, servers)
+                return self._withChunks(
+                    export, inode, placement, [servers], wanted.policy
+                )
             raise Unreachable("data servers needed for a new file do not answer")
         if self._servers.unknown(export):
             raise Unreachable("data servers have never answered yet")
@@ -360,15 +375,19 @@ def _alike(
 ) -> Placement:
     """
     A placement of the same shape on the data servers of another one, if they can be
-    used now.
+    used now. A file in chunks gets as many as the other one has.
     """
     usable = {server.uuid for server in servers}
-    if (
-        like is None
-        or (like.layout, like.stripeUnit) != (placement.layout, placement.stripeUnit)
-        or [len(c) for c in like.columns] != [len(c) for c in placement.columns]
-        or not usable.issuperset(like.dataServers)
-    ):
+    if like is None or not usable.issuperset(like.dataServers):
+        return placement
+    shape = [len(column) for column in placement.columns]
+    if placement.chunk:
+        shape = shape[:1] * len(like.columns)
+    if (like.layout, like.stripeUnit, like.chunk) != (
+        placement.layout,
+        placement.stripeUnit,
+        placement.chunk,
+    ) or shape != [len(column) for column in like.columns]:
         return placement
     return attrs.evolve(placement, columns=like.columns)
 

@@ -54,7 +54,8 @@ class Export:
     @ivar backend: the L{pnfs.interfaces.IMetadataBackend} with its tree.
     @ivar drivers: the layout drivers by C{layouttype4}, preferred ones first.
     @ivar layout: name of the driver that places new files.
-    @ivar stripeUnit: bytes; stripeCount: columns, 0 for all; mirrors: copies.
+    @ivar stripeUnit: bytes; stripeCount: columns, 0 for all; mirrors: copies; chunk:
+        bytes of mirrored files that are on the same data servers, 0 for all.
     @ivar readOnly: nothing may be changed through it.
     @ivar rootSquash: uid and gid 0 of clients mean C{anonymous}; allSquash:
         everybody's do.
@@ -91,6 +92,7 @@ class Export:
     stripeUnit: int = 1 << 20
     stripeCount: int = 0
     mirrors: int = 1
+    chunk: int = 0
     readOnly: bool = False
     rootSquash: bool = True
     delegations: bool = True

@@ -5,14 +5,17 @@ Tests for L{pnfs.layouts.flexfiles}.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from pnfs.interfaces import ILayoutDriver
+from pnfs.layouts.files import FilesLayoutDriver
 from pnfs.layouts.flexfiles import FlexFilesLayoutDriver
 from pnfs.layouts.flexfiles_xdr import flexDevice, flexLayout, flexReturn, flexUpdate
+from pnfs.layouts.striping import CHUNKS_LIMIT
 from pnfs.values import (
     NFS4_UINT64_MAX,
     DeviceError,
@@ -107,6 +110,9 @@ class FlexFilesTests(SynchronousTestCase):
         self.assertTrue(self.driver.supports(Placement("x", 0, ((one, two),), b"a")))
         striped = Placement("files", 65536, ((one,), (two,)), b"a")
         self.assertFalse(self.driver.supports(striped))
+        chunks = attrs.evolve(striped, stripeUnit=0, chunk=1 << 20)
+        self.assertTrue(self.driver.supports(chunks))
+        self.assertFalse(FilesLayoutDriver().supports(chunks))
 
     def test_grant(self) -> None:
         """
@@ -142,6 +148,69 @@ class FlexFilesTests(SynchronousTestCase):
             (segment,) = self.driver.grant(wanted, placement)
             ((_, _, _, _, user, group),) = linux.flexLayout(segment.body)
             self.assertEqual((user, group), (expected, 100))
+
+    def chunks(self, columns: int, **more: Any) -> list[tuple[int, int, int]]:
+        """
+        Offset, length and data server of each segment of a layout that is granted.
+        """
+        placement = Placement(
+            "flexfiles",
+            0,
+            tuple((servers(3)[n % 3].uuid,) for n in range(columns)),
+            b"a",
+            chunk=100,
+        )
+        found = self.driver.grant(request(iomode=IOMode.READ, **more), placement)
+        return [
+            (
+                segment.offset,
+                segment.length,
+                linux.flexLayout(segment.body)[0][0][1],
+            )
+            for segment in found
+        ]
+
+    def test_placeInChunks(self) -> None:
+        """
+        The first chunk of a new file is placed like any file.
+        """
+        placement = self.driver.place(place(mirrors=2, chunk=1 << 20), servers(3))
+        self.assertEqual((len(placement.columns), placement.chunk), (1, 1 << 20))
+
+    def test_grantChunk(self) -> None:
+        """
+        A layout of a file in chunks ends where the chunk does that was asked for, that
+        of a small file, too: what lies behind may come to other data servers.
+        """
+        self.assertEqual(self.chunks(1, minlength=1), [(0, 100, 1)])
+        self.assertEqual(self.chunks(3, offset=100, minlength=100), [(100, 100, 2)])
+        self.assertEqual(self.chunks(3, offset=299, minlength=1), [(200, 100, 3)])
+
+    def test_grantChunks(self) -> None:
+        """
+        Who cannot do with less gets several; nobody gets what is not there.
+        """
+        self.assertEqual(
+            self.chunks(3, offset=99, minlength=102),
+            [(0, 100, 1), (100, 100, 2), (200, 100, 3)],
+        )
+        self.assertEqual(self.chunks(3, offset=299, minlength=2), [])
+        self.assertEqual(self.chunks(3, offset=300, minlength=1), [])
+
+    def test_grantTurns(self) -> None:
+        """
+        In a very large file data servers take turns, and no segment goes beyond what
+        can be said.
+        """
+        width = CHUNKS_LIMIT
+        self.assertEqual(
+            self.chunks(width, offset=100 * width, minlength=1), [(100 * width, 100, 1)]
+        )
+        ((offset, length, _),) = self.chunks(
+            width, offset=NFS4_UINT64_MAX - 1, minlength=1
+        )
+        self.assertLess(offset, NFS4_UINT64_MAX)
+        self.assertEqual(length, NFS4_UINT64_MAX)
 
     def test_grantTooSmall(self) -> None:
         """

@@ -110,6 +110,7 @@ class DataFilesCase(SynchronousTestCase):
     driver: Any = FilesLayoutDriver
     stripeCount = 0
     mirrors = 1
+    chunk = 0
     count = 3
 
     def setUp(self) -> None:
@@ -142,6 +143,7 @@ class DataFilesCase(SynchronousTestCase):
             stripeUnit=UNIT,
             stripeCount=self.stripeCount,
             mirrors=self.mirrors,
+            chunk=self.chunk,
             dataServers=[f"ds{n}" for n in range(self.count)],
         )
         self.inode = self.make(b"f")
@@ -276,6 +278,15 @@ class MirroredCase(DataFilesCase):
     driver = FlexFilesLayoutDriver
     stripeCount = 1
     mirrors = 2
+
+
+class ChunksCase(MirroredCase):
+    """
+    Two copies of everything, in chunks.
+    """
+
+    count = 4
+    chunk = 2 * UNIT
 
 
 def pattern(count: int, seed: int = 0) -> bytes:

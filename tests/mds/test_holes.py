@@ -9,9 +9,10 @@ from typing import Any, Optional
 
 from pnfs.backends.errors import NoSpace, Unreachable, Unsupported
 from pnfs.layouts.flexfiles import FlexFilesLayoutDriver
+from pnfs.layouts.striping import CHUNKS_LIMIT
 from pnfs.mds import holes
 from tests.contracts.holes import segmentsBytes
-from tests.mds.faulty import UNIT, DataFilesCase, pattern
+from tests.mds.faulty import UNIT, ChunksCase, DataFilesCase, pattern
 
 
 class HolesCase(DataFilesCase):
@@ -240,6 +241,65 @@ class _EveryPlacement(HolesCase):
             ds.advise = told  # type: ignore[attr-defined]
         advised = self.data.advise(self.export, self.inode, 0, 0, 0b11)
         self.assertEqual(self.now(advised), 0b10)
+
+
+class ChunksTests(_EveryPlacement, ChunksCase):
+    """
+    Chunks of two mirrors each, on four data servers.
+    """
+
+    def test_space(self) -> None:
+        """
+        Reserved space counts as used, once, and a hole gives it back.
+        """
+        self.now(self.allocate(0, 6 * UNIT))
+        self.assertEqual(self.inode.used, 6 * UNIT)
+        self.assertEqual([sorted(self.holding(n)) for n in range(4)].count([]), 0)
+        self.now(self.deallocate(0, 6 * UNIT))
+        self.assertEqual((self.inode.used, self.inode.size), (0, 6 * UNIT))
+
+    def holding(self, number: int) -> set[int]:
+        """
+        The columns that a data server has.
+        """
+        uuid = self.ds[number].uuid
+        columns = self.placement().columns
+        return {n for n, column in enumerate(columns) if uuid in column}
+
+    def test_seekData(self) -> None:
+        """
+        Data far away is found with few questions, whatever lies between.
+        """
+        self.now(self.data.truncate(self.export, self.inode, 1 << 40))
+        far = (1 << 39) + 3 * UNIT
+        self.put(far, b"there")
+        self.assertEqual(self.seek(5, False), far)
+        self.assertLess(self.calls("seek"), 2 * CHUNKS_LIMIT + 9)
+        self.assertEqual(self.seek(far + UNIT, False), None)
+
+    def test_behindKnownEnd(self) -> None:
+        """
+        What a client has written through a layout, without having told it yet, is in
+        the hole, too.
+        """
+        self.put(0, pattern(UNIT))
+        for uuid in self.placement().columns[0]:
+            ds = self.byUUID(uuid).inner
+            self.now(ds.write(self.placement().name, UNIT, memoryview(b"new"), 0))
+        self.now(self.deallocate(10, 1 << 62))
+        self.assertEqual(self.inode.size, UNIT + 3)
+        expected = pattern(UNIT)[:10] + bytes(UNIT + 3 - 10)
+        self.assertTrue(self.get(0, 9 * UNIT)[0] == expected)
+
+    def test_pieces(self) -> None:
+        """
+        What takes long is done in pieces within a chunk, too.
+        """
+        self.patch(holes, "_PIECE", UNIT)
+        self.now(self.allocate(10, 5 * UNIT))
+        # Five borders, two of them between chunks, and two mirrors of each piece.
+        self.assertEqual(self.calls("allocate"), 2 * 6)
+        self.assertEqual(self.inode.size, 5 * UNIT + 10)
 
 
 class StripedHolesTests(_EveryPlacement):

@@ -9,12 +9,14 @@ from typing import Any, Iterator, Optional
 
 from contextlib import contextmanager
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from pnfs.backends.metadata.memory import MemoryMetadataBackend
 from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.layouts.files import FilesLayoutDriver
 from pnfs.layouts.flexfiles import FlexFilesLayoutDriver
+from pnfs.layouts.striping import missing
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
 from pnfs.nfs4.operation import Operation
@@ -94,13 +96,15 @@ class MemoryFileData:
         """
         return placement.live
 
-    def roomFor(self, placement: Placement) -> bool:
+    def roomFor(self, placement: Placement, offset: int = 0) -> bool:
         """
         See L{pnfs.interfaces.IFileData.roomFor}.
         """
         return not self.full
 
-    async def ensure(self, export: Any, inode: Any, write: bool = False) -> Placement:
+    async def ensure(
+        self, export: Any, inode: Any, write: bool = False, end: int = 0
+    ) -> Placement:
         """
         See L{pnfs.interfaces.IFileData.ensure}.
         """
@@ -109,6 +113,10 @@ class MemoryFileData:
         if placement is None:
             driver = next(d for d in export.drivers.values() if d.name == export.layout)
             placement = driver.place(self.placing, servers(2))
+            await export.backend.storePlacement(inode, placement)
+        if missing(placement, end):
+            more = placement.columns[:1] * missing(placement, end)
+            placement = attrs.evolve(placement, columns=placement.columns + more)
             await export.backend.storePlacement(inode, placement)
         return placement  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ C{pnfsd.dsfile}, where a file's bytes are:
 ====== ========= =======================================================
 offset bytes     content
 ====== ========= =======================================================
-0      1         format version: 1, or 2 if one of the last four is needed
+0      1         format version: 1; 2 with the last five; 3 with a table as well
 1      1         layout: 1 C{files}, 2 C{flexfiles}; otherwise 0
 2      4         stripe unit in bytes
 6      4         fence epoch
@@ -18,7 +18,10 @@ offset bytes     content
 ..     2         stripe columns, c
 ..     1         mirrors of each column; 0: they differ
 ..     c         mirrors of each column by itself, only if they differ
-..     16 each   UUIDs of the data servers, column after column
+..     16 each   UUIDs of the data servers, column after column; not in version 3
+..     1         data servers in the table, d; version 3
+..     16 each   their UUIDs; version 3
+..     1 each    numbers in that table, from 0, column after column; version 3
 ..     8         bytes of a chunk, 0: the columns are stripes
 ..     1         stale data servers, s
 ..     1         1 if the file is being moved
@@ -49,6 +52,7 @@ from __future__ import annotations
 
 import json
 import struct
+from itertools import islice
 
 from pnfs.backends.errors import IOFailed
 from pnfs.values import ACE, ACL, SETTING_NAMES, Placement, PlacementSettings
@@ -65,6 +69,7 @@ OURS = (DSFILE, DSATTR, OWNER, ACCESS)
 
 _VERSION = 1
 _WITH_MORE = 2
+_WITH_TABLE = 3
 _HEAD = struct.Struct(">BBIIB")
 _SHAPE = struct.Struct(">HB")
 _MORE = struct.Struct(">QBB")
@@ -93,9 +98,12 @@ def packPlacement(placement: Placement) -> bytes:
         raise ValueError("each column needs 1 to 255 mirrors")
     code = _LAYOUT_CODES.get(placement.layout, 0)
     more = bool(placement.chunk or placement.stale or placement.next)
+    servers = [uuid for column in placement.columns for uuid in column]
+    table = placement.dataServers
+    tabled = bool(placement.chunk) and len(table) < min(len(servers), 256)
     pieces = [
         _HEAD.pack(
-            _WITH_MORE if more else _VERSION,
+            _WITH_TABLE if tabled else _WITH_MORE if more else _VERSION,
             code,
             placement.stripeUnit,
             placement.epoch,
@@ -110,7 +118,11 @@ def packPlacement(placement: Placement) -> bytes:
     pieces.append(_SHAPE.pack(len(counts), counts[0] if same else 0))
     if not same:
         pieces.append(bytes(counts))
-    pieces += [uuid for column in placement.columns for uuid in column]
+    if tabled:
+        number = {uuid: index for index, uuid in enumerate(table)}
+        pieces += [bytes([len(table)]), *table, bytes([number[u] for u in servers])]
+    else:
+        pieces += servers
     if more:
         stale = placement.stale
         following = placement.next
@@ -129,7 +141,7 @@ def unpackPlacement(record: bytes) -> Placement:
     """
     try:
         version, code, unit, epoch, digits = _HEAD.unpack_from(record)
-        if version not in (_VERSION, _WITH_MORE):
+        if version not in (_VERSION, _WITH_MORE, _WITH_TABLE):
             raise IOFailed(f"dsfile record of version {version}")
         end = _HEAD.size
         packed = record[end : end + (digits + 1) // 2]
@@ -146,11 +158,20 @@ def unpackPlacement(record: bytes) -> Placement:
         if not mirrors:
             counts = list(record[end : end + columns])
             end += columns
-        more = end + 16 * sum(counts)
+        if version == _WITH_TABLE:
+            table = _identities(record, end + 1, record[end])
+            end += 1 + 16 * len(table)
+            more = end + sum(counts)
+            listed = [table[index] for index in record[end:more]]
+        else:
+            listed = list(_identities(record, end, sum(counts)))
+            more = end + 16 * sum(counts)
+        if len(counts) != columns or len(listed) != sum(counts):
+            raise IOFailed("dsfile record of the wrong length")
         chunk = 0
         stale: tuple[bytes, ...] = ()
         following = None
-        if version == _WITH_MORE:
+        if version != _VERSION:
             chunk, count, moving = _MORE.unpack_from(record, more)
             more += _MORE.size
             stale = _identities(record, more, count)
@@ -158,14 +179,12 @@ def unpackPlacement(record: bytes) -> Placement:
             if moving:
                 following = unpackPlacement(record[more:])
                 more = len(record)
-        if len(record) != more or len(counts) != columns:
+        if len(record) != more:
             raise IOFailed("dsfile record of the wrong length")
     except (struct.error, KeyError, IndexError, UnicodeDecodeError) as damage:
         raise IOFailed("damaged dsfile record") from damage
-    servers = []
-    for count in counts:
-        servers.append(_identities(record, end, count))
-        end += 16 * count
+    each = iter(listed)
+    servers = [tuple(islice(each, count)) for count in counts]
     name = packed.hex()[:digits].encode("ascii")
     return Placement(layout, unit, tuple(servers), name, epoch, chunk, stale, following)
 

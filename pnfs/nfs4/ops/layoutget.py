@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from functools import partial
-from typing import Any, Awaitable
+from typing import Any, Awaitable, Optional
 
 from pnfs.backends.errors import BackendError, Unreachable
 from pnfs.namespace.acl import appendOnly
@@ -170,7 +170,17 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
         requireNoDelegations(ctx, inode, iomode == _RW)
     if file.recall is not None:
         raise RecallConflict()
-    return _grant(ctx, inode, file, state, driver, iomode, maxcount, pos + _SIZE)
+    return _grant(
+        ctx,
+        inode,
+        file,
+        state,
+        driver,
+        iomode,
+        (offset, minlength),
+        maxcount,
+        pos + _SIZE,
+    )
 
 
 def _requireState(
@@ -209,6 +219,7 @@ async def _grant(
     state: Any,
     driver: Any,
     iomode: int,
+    wanted: tuple[int, int],
     maxcount: int,
     pos: int,
 ) -> int:
@@ -216,12 +227,16 @@ async def _grant(
     export = ctx.export
     layouts = server.layouts
     try:
-        placement = await server.data.ensure(export, inode, iomode == _RW)
+        if iomode == _RW:
+            end = _endOf(inode, *wanted)
+            placement = await server.data.ensure(export, inode, True, end)
+        else:
+            placement = await server.data.ensure(export, inode)
     except Unreachable:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTTRYLATER, _NO_SIGNAL) from None
     except BackendError:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
-    if iomode == _RW and not server.data.roomFor(placement):
+    if iomode == _RW and not server.data.roomFor(placement, wanted[0]):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     # Meanwhile the file may have been closed, or a recall have begun.
     if (
@@ -238,14 +253,24 @@ async def _grant(
     if held is not None and held.layoutType != driver.layoutType:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     squash = export.squash
-    key = (iomode, driver.layoutType, inode.uid, inode.gid, squash)
+    key: tuple[Any, ...] = (iomode, driver.layoutType, inode.uid, inode.gid, squash)
+    reach = wanted[0], 1
+    if placement.chunk:
+        end = _endOf(inode, *wanted)
+        reach = wanted[0], end - wanted[0]
+        key += wanted[0] // placement.chunk, (end - 1) // placement.chunk
     grant: Any = layouts.cachedGrant(server.devices.generation, placement, key)
     if grant is None or grant[3] > maxcount:
         try:
             handle = server.data.mint(placement, iomode, squash)
         except ValueError:
             raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
-        grant = _encode(ctx, inode, driver, placement, iomode, maxcount, handle)
+        grant = _encode(ctx, inode, driver, placement, iomode, reach, maxcount, handle)
+        if grant is None:
+            # RFC 8881, section 18.43.3, and what Linux takes for "not this time".
+            if wanted[1]:
+                raise NFSError(nfsstat4.NFS4ERR_BADLAYOUT)
+            raise NFSError(nfsstat4.NFS4ERR_LAYOUTTRYLATER, _NO_SIGNAL)
         layouts.keepGrant(placement, key, grant)
     segments, servers, encoded, _ = grant
     if ctx.size + _HEAD_BYTES + len(encoded) > ctx.limitBytes:
@@ -259,6 +284,16 @@ async def _grant(
     stateid = ctx.stateid = layout.stateid
     ctx.out.append(_packHead(50, 0, 0, stateid) + encoded)
     return pos
+
+
+def _endOf(inode: Inode, offset: int, minlength: int) -> int:
+    """
+    The end of what a client must be given: C{loga_minlength} bytes, or one, or to the
+    end of the file.
+    """
+    if minlength == NFS4_UINT64_MAX:
+        return max(inode.size, offset + 1)
+    return offset + (minlength or 1)
 
 
 def _requireGrantable(ctx: CompoundContext, inode: Inode, iomode: int) -> None:
@@ -279,15 +314,18 @@ def _encode(
     driver: Any,
     placement: Placement,
     iomode: int,
+    reach: tuple[int, int],
     maxcount: int,
     handle: bytes,
-) -> Grant:
+) -> Optional[Grant]:
     """
     Have the driver encode a placement.
 
     C{ffds_stateid} is the anonymous one: the filehandle is what authorises at a
     data server, and so one body serves all clients.
 
+    @param reach: offset and length of what must be in it.
+    @return: None if it is not there.
     @raise NFSError: the driver cannot serve the placement, or not so small.
     """
     server = ctx.server
@@ -300,9 +338,9 @@ def _encode(
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
     request = LayoutRequest(
         iomode=iomode,
-        offset=0,
+        offset=reach[0],
         length=NFS4_UINT64_MAX,
-        minlength=0,
+        minlength=reach[1],
         maxcount=maxcount,
         handle=handle,
         stateid=ANONYMOUS_STATEID,
@@ -317,6 +355,8 @@ def _encode(
         raise NFSError(nfsstat4.NFS4ERR_TOOSMALL) from None
     except NoSuchServer:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
+    if not granted:
+        return None
     size = sum([len(segment.body) for segment in granted])
     if size > maxcount:
         raise NFSError(nfsstat4.NFS4ERR_TOOSMALL)

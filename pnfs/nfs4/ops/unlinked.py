@@ -37,6 +37,9 @@ async def settleFile(server: Any, file: FileState) -> None:
     placement = file.placement
     file.placement = None
     backend = file.export.backend
+    if placement is not None and placement.chunk:
+        # It may have grown since.
+        placement = await backend.loadPlacement(inode) or placement
     await backend.release(inode)
     if placement is not None:
         await backend.finishRemoval(placement, False)

@@ -41,6 +41,20 @@ _placements = strategies.builds(
     strategies.integers(0, 1 << 63),
     strategies.lists(_uuids, max_size=3).map(tuple),
 )
+_inChunks = strategies.builds(
+    attrs.evolve,
+    _placements,
+    chunk=strategies.just(1 << 30),
+    columns=strategies.lists(
+        strategies.lists(
+            strategies.sampled_from([bytes([n]) * 16 for n in range(5)]),
+            min_size=1,
+            max_size=4,
+        ).map(tuple),
+        min_size=1,
+        max_size=64,
+    ).map(tuple),
+)
 
 
 class RecordTests(SynchronousTestCase):
@@ -48,7 +62,7 @@ class RecordTests(SynchronousTestCase):
     What is on disk is understood again, and damage is noticed.
     """
 
-    @given(_placements, strategies.none() | _placements)
+    @given(_placements | _inChunks, strategies.none() | _placements | _inChunks)
     def test_placementRoundTrip(
         self, here: Placement, there: Optional[Placement]
     ) -> None:
@@ -78,17 +92,42 @@ class RecordTests(SynchronousTestCase):
         record = packPlacement(Placement("files", 1 << 20, columns, b"0" * 32))
         self.assertLessEqual(len(record), 128)
 
+    def test_chunksFormat(self) -> None:
+        """
+        Files in chunks written by this version stay readable, and the data servers of
+        a large one stand there once, so that it fits into any file system's attribute.
+        """
+        a, b, c = (letter * 16 for letter in (b"A", b"B", b"C"))
+        wanted = Placement("flexfiles", 0, ((a, b), (c, a)), b"abc", 7, 1 << 30)
+        record = (
+            bytes.fromhex("03 02 00000000 00000007 03 abc0 0002 02 03")
+            + a
+            + b
+            + c
+            + bytes.fromhex("00 01 02 00 0000000040000000 00 00")
+        )
+        self.assertEqual(packPlacement(wanted), record)
+        large = attrs.evolve(wanted, columns=wanted.columns * 32, name=b"0" * 32)
+        self.assertLess(len(packPlacement(large)), 256)
+        short = attrs.evolve(wanted, columns=((a, b),))
+        self.assertEqual(packPlacement(short)[0], 2)
+        self.assertRaises(
+            IOFailed, unpackPlacement, record.replace(b"\1\2\0", b"\1\3\0")
+        )
+
     def test_truncated(self) -> None:
         """
         A damaged record is an I/O error, never another file's bytes.
         """
         mixed = Placement("mine", 0, ((b"A" * 16,), (b"B" * 16, b"C" * 16)), b"abc")
         moving = attrs.evolve(placement(), stale=(b"D" * 16,), next=mixed)
-        for record in map(packPlacement, (placement(), mixed, moving)):
+        a, b = b"A" * 16, b"B" * 16
+        chunks = Placement("mine", 0, ((a, b), (b, a)), b"abc", chunk=1 << 30)
+        for record in map(packPlacement, (placement(), mixed, moving, chunks)):
             for length in range(len(record)):
                 self.assertRaises(IOFailed, unpackPlacement, record[:length])
             self.assertRaises(IOFailed, unpackPlacement, record + b"x")
-            self.assertRaises(IOFailed, unpackPlacement, b"\x03" + record[1:])
+            self.assertRaises(IOFailed, unpackPlacement, b"\x04" + record[1:])
             self.assertRaises(IOFailed, unpackPlacement, b"\x01\x77" + record[2:])
 
     def test_refused(self) -> None:

@@ -31,6 +31,7 @@ from tests.nfs4.fixture import Reply
 from tests.nfs4.layoutfixture import CURRENT, LAYOUTGET, MAX, LayoutFixture
 
 OK = nfsstat4.NFS4_OK
+MIB = 1 << 20
 
 
 class LayoutGetTests(SynchronousTestCase):
@@ -99,6 +100,93 @@ class LayoutGetTests(SynchronousTestCase):
         self.assertEqual((iomode, layoutType), (2, 4))
         mirrors = linux.flexLayout(body)
         self.assertEqual([mirror[4:] for mirror in mirrors], [(1000, 100)] * 2)
+
+    def chunks(self, **more: Any) -> tuple[bytes, list[tuple[int, int]]]:
+        """
+        Get a layout of a file in chunks of a MiB: stateid, and offset and length of
+        its segments.
+        """
+        self.fixture.export.layout = "flexfiles"
+        data = self.fixture.data
+        data.placing = attrs.evolve(data.placing, mirrors=2, chunk=MIB)
+        status, rest = self.get(layoutType=4, maxcount=65536, **more)
+        self.assertEqual(status, OK)
+        wire = linux.Wire(rest)
+        self.assertEqual(wire.take("I"), 0, "return_on_close")
+        stateid = wire.take("16s")
+        found = []
+        for _ in range(wire.take("I")):
+            found.append((wire.take("Q"), wire.take("Q")))
+            self.assertEqual(wire.take("I"), more.get("iomode", 2))
+            self.assertEqual(wire.take("I"), 4)
+            self.assertEqual(len(linux.flexLayout(wire.opaque())), 2)
+        wire.end()
+        return stateid, found
+
+    def test_chunks(self) -> None:
+        """
+        Of a file in chunks a client gets a segment for the chunk that it asks for,
+        added first if it wants to write there, and holds all that it was given under
+        one stateid, until it returns one of them.
+        """
+        stateid, found = self.chunks()
+        self.assertEqual(found, [(0, MIB)])
+        for at, expected in ((3 * MIB - 1, 2 * MIB), (3 * MIB, 3 * MIB), (7, 0)):
+            minlength = 1 if at & 1 else 4096
+            stateid, found = self.chunks(
+                offset=at, length=minlength, minlength=minlength, stateid=stateid
+            )
+            self.assertEqual(found, [(expected, MIB)])
+        self.assertEqual(stateid[:4], b"\0\0\0\4")
+        (layout,) = self.fixture.state.layouts.values()
+        self.assertEqual(sorted(layout.segments), [(2, 0, MIB), (2, 2 * MIB, 4 * MIB)])
+        status, left = self.fixture.giveBack(
+            stateid, offset=3 * MIB, length=MIB, layoutType=4
+        )
+        self.assertEqual(status, OK)
+        assert left is not None
+        self.assertEqual(sorted(layout.segments), [(2, 0, MIB), (2, 2 * MIB, 3 * MIB)])
+
+    def test_chunksCached(self) -> None:
+        """
+        Each chunk's layout is made once, and none is given for another chunk.
+        """
+        for _ in range(2):
+            for number in (0, 1):
+                _, found = self.chunks(offset=number * MIB)
+                self.assertEqual(found, [(number * MIB, MIB)])
+        self.assertEqual(self.fixture.data.calls.count("mint"), 2 + 1)
+
+    def test_severalChunks(self) -> None:
+        """
+        Who must have more than a chunk, or the file to its end, gets segments one
+        after the other.
+        """
+        _, found = self.chunks(offset=MIB - 1, minlength=2)
+        self.assertEqual(found, [(0, MIB), (MIB, MIB)])
+        self.fixture.inode.size = 2 * MIB + 1
+        _, found = self.chunks(minlength=MAX)
+        self.assertEqual(found, [(0, MIB), (MIB, MIB), (2 * MIB, MIB)])
+
+    def test_behindLastChunk(self) -> None:
+        """
+        There is nothing to be read behind the last chunk, and no layout to do so: one
+        would not know where the bytes come to when the file grows. Linux then reads
+        through the metadata server this time, and asks again.
+        """
+        self.chunks()
+        for minlength, status in (
+            (0, nfsstat4.NFS4ERR_LAYOUTTRYLATER),
+            (4096, nfsstat4.NFS4ERR_BADLAYOUT),
+        ):
+            before = len(self.fixture.server.layouts)
+            found, _ = self.get(layoutType=4, iomode=1, offset=MIB, minlength=minlength)
+            self.assertEqual(found, status)
+            self.assertIn(found, layoutget.errors)
+            self.assertEqual(len(self.fixture.server.layouts), before)
+        self.chunks(offset=MIB)
+        _, segments = self.chunks(offset=MIB, iomode=1)
+        self.assertEqual(segments, [(MIB, MIB)])
 
     def test_ownerChanges(self) -> None:
         """
