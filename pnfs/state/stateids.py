@@ -178,7 +178,8 @@ class StateidTable:
             or (file is not None and state.file is not file)
             or not isinstance(state, kinds)
         ):
-            raise BadStateid()
+            inode = None if file is None else file.inode
+            raise self.whyNot(stateid, client, inode, kinds)
         if state.revoked is not None:
             raise state.revoked()
         if seqid and seqid != state.seqid:
@@ -188,6 +189,27 @@ class StateidTable:
             else:
                 raise BadStateid()
         return state
+
+    def whyNot(
+        self, stateid: bytes, client: Any, inode: Any, kinds: Any = State
+    ) -> StateError:
+        """
+        A stateid names nothing among what is held on a file now. It may have been
+        revoked, and nobody held anything else there, or does since.
+
+        @param inode: the file's L{pnfs.values.Inode}, or None.
+        @return: what the client is to be told.
+        """
+        state = self._states.get(stateid[4:])
+        if (
+            state is not None
+            and state.revoked is not None
+            and state.client is client
+            and state.file.inode is inode
+            and isinstance(state, kinds)
+        ):
+            return state.revoked()
+        return BadStateid()
 
     def lookup(self, other: bytes) -> Optional[State]:
         """

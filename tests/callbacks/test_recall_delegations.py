@@ -28,7 +28,7 @@ from tests.nfs4.ops.delegations import (
     readArgs,
     testStateid as testStateidArgs,
 )
-from tests.nfs4.ops.files import BOTH, READ, WRITE
+from tests.nfs4.ops.files import BOTH, READ, WRITE, closeArgs
 
 DELAY = nfsstat4.NFS4ERR_DELAY
 
@@ -144,6 +144,24 @@ class RecallTests(DelegationCase):
         self.one.run()
         self.assertEqual(self.one.flags, 0)
         self.assertEqual(self.counts["revoked"], 1)
+
+    def test_revokedAlone(self) -> None:
+        """
+        The holder hears that as well if nobody has anything else of the file any more,
+        or somebody has by now: what it held is on neither.
+        """
+        self.one.at(self.file, closeArgs(self.opened))
+        self.want()
+        self.passTime(2 * LEASE + 0.5)
+        opened = self.two.open(self.file, WRITE, NO_DELEG)
+        self.two.at(self.file, closeArgs(opened.stateid))
+        self.assertIsNone(self.file.state)
+        revoked = "NFS4ERR_DELEG_REVOKED"
+        for _ in range(2):
+            self.assertEqual(self.one.status_(self.file, readArgs(self.held)), revoked)
+            self.assertEqual(self.one.give(self.file, self.held), revoked)
+            self.two.open(self.file, WRITE, NO_DELEG)
+        self.assertEqual(self.one.status_(self.file, freeStateid(self.held)), "NFS4_OK")
 
     def test_openRemains(self) -> None:
         """

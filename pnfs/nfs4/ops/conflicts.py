@@ -174,13 +174,13 @@ def requireState(
     stateid is put in.
 
     @param kinds: the classes it may be of.
-    @raise NFSError: BAD_STATEID.
     @raise StateError: OLD_STATEID, BAD_STATEID, or why it was revoked.
     """
     stateid = ctx.resolveStateid(stateid)
+    stateids = ctx.server.stateids
     if inode.state is None:
-        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
-    return ctx.server.stateids.find(stateid, ctx.client, inode.state, kinds)
+        raise stateids.whyNot(stateid, ctx.client, inode, kinds)
+    return stateids.find(stateid, ctx.client, inode.state, kinds)
 
 
 def requireIOState(
@@ -193,7 +193,7 @@ def requireIOState(
     @return: the open it belongs to, or the delegation; None for a special stateid.
     @raise NFSError: GRACE for a special one while others may reclaim what is in
         its way (RFC 8881, section 8.4.2.1); DELAY for one while a delegation is being
-        recalled for it (section 10.4.1); BAD_STATEID.
+        recalled for it (section 10.4.1).
     @raise Locked: a special one, and a share reservation forbids the access.
     @raise OpenMode: the file was not opened for it.
     @raise StateError: the stateid is old, unknown, or revoked.
@@ -209,9 +209,10 @@ def requireIOState(
                 raise Locked()
         requireNoDelegations(ctx, inode, access == WRITE)
         return None
+    stateids = ctx.server.stateids
     if inode.state is None:
-        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
-    state = ctx.server.stateids.find(stateid, ctx.client, inode.state, FOR_IO)
+        raise stateids.whyNot(stateid, ctx.client, inode, FOR_IO)
+    state = stateids.find(stateid, ctx.client, inode.state, FOR_IO)
     if state.__class__ is LockState:
         state = state.open
     if not state.access & access:

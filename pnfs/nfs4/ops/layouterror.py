@@ -13,7 +13,7 @@ from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import deviceid4, length4, offset4, stateid4, uint32_t
-from pnfs.state.errors import BadStateid
+from pnfs.state.layouts import LayoutState
 from pnfs.values import DeviceError, LayoutReport
 from pnfs.xdr.codec import Array
 
@@ -88,7 +88,7 @@ def layouterror(ctx: CompoundContext, args: LAYOUTERROR4args) -> None:
     inode = ctx.requireInode()
     stateid = ctx.resolveStateid(args.lea_stateid)
     if inode.state is None:
-        raise BadStateid()
+        raise ctx.server.stateids.whyNot(stateid, ctx.client, inode, LayoutState)
     layouts = ctx.server.layouts
     layouts.find(stateid, ctx.client, inode.state)
     layouts.report(

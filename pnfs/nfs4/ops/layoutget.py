@@ -145,9 +145,10 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
     if not export.pnfs:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     file = inode.state
+    stateid = ctx.resolveStateid(stateid)
     if file is None:
-        raise BadStateid()
-    state = _requireState(ctx, file, ctx.resolveStateid(stateid), iomode)
+        raise ctx.server.stateids.whyNot(stateid, ctx.client, inode)
+    state = _requireState(ctx, file, stateid, iomode)
     if iomode == _RW:
         if file.fullUntil > ctx.now:
             raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)

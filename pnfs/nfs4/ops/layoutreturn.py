@@ -114,9 +114,10 @@ def layoutreturn(
                 layouts.writers.doubt(ctx.client, ctx.export, inode)
         ctx.out.append(_ABSENT)
         return pos
+    stateid = ctx.resolveStateid(stateid)
     if file is None:
-        raise BadStateid()
-    layout = layouts.forReturn(ctx.resolveStateid(stateid), ctx.client, file)
+        raise ctx.server.stateids.whyNot(stateid, ctx.client, inode, LayoutState)
+    layout = layouts.forReturn(stateid, ctx.client, file)
     if layout.layoutType != layoutType:
         raise NFSError(nfsstat4.NFS4ERR_INVAL)
     if report is not None:

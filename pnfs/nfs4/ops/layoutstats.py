@@ -13,7 +13,7 @@ from pnfs.nfs4.ops.layoutcommit import layoutupdate4
 from pnfs.nfs4.ops.layouterror import layouterror
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import deviceid4, length4, offset4, stateid4, uint64_t
-from pnfs.state.errors import BadStateid
+from pnfs.state.layouts import LayoutState
 from pnfs.values import DeviceStatistics, LayoutReport
 
 
@@ -65,7 +65,7 @@ def layoutstats(ctx: CompoundContext, args: LAYOUTSTATS4args) -> None:
     driver.decodeStatistics(update.lou_body)
     stateid = ctx.resolveStateid(args.lsa_stateid)
     if inode.state is None:
-        raise BadStateid()
+        raise ctx.server.stateids.whyNot(stateid, ctx.client, inode, LayoutState)
     layouts = ctx.server.layouts
     layouts.find(stateid, ctx.client, inode.state)
     layouts.report(

@@ -210,9 +210,10 @@ def _openDelegated(
     return (RFC 8881, section 10.4.4).
     """
     file = inode.state
+    stateids = ctx.server.stateids
     if file is None:
-        raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)
-    held = ctx.server.stateids.find(args.delegation, ctx.client, file, DelegationState)
+        raise stateids.whyNot(args.delegation, ctx.client, inode, DelegationState)
+    held = stateids.find(args.delegation, ctx.client, file, DelegationState)
     _checkExisting(ctx, args, inode, ctx.export.effective(ctx.credential))
     if args.access & ~held.access:
         raise NFSError(nfsstat4.NFS4ERR_BAD_STATEID)

@@ -11,10 +11,14 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import Unreachable
+from pnfs.nfs4.ops.layoutcommit import layoutupdate4
+from pnfs.nfs4.ops.layouterror import LAYOUTERROR4args
 from pnfs.nfs4.ops.layoutreturn import layoutreturn
+from pnfs.nfs4.ops.layoutstats import LAYOUTSTATS4args, io_info4
 from pnfs.nfs4.status import nfsstat4
 from pnfs.values import DeviceError, FileType
-from tests.layouts.test_flexfiles import DEVICE, failure, statistics
+from tests.layouts.test_flexfiles import DEVICE, failure, statistics, update
+from tests.nfs4.fixture import args
 from tests.nfs4.layoutfixture import LAYOUTRETURN, MAX, LayoutFixture
 
 OK = nfsstat4.NFS4_OK
@@ -179,6 +183,30 @@ class LayoutReturnTests(SynchronousTestCase):
         (layout,) = self.fixture.state.layouts.values()
         self.fixture.server.layouts.revoke(layout)
         self.assertStatus(nfsstat4.NFS4ERR_DELEG_REVOKED, held)
+
+    def test_revokedAlone(self) -> None:
+        """
+        The client is told why whatever it does with the stateid, also when nobody has
+        anything else of the file any more.
+        """
+        fixture = self.fixture
+        held = fixture.hold()
+        (layout,) = fixture.state.layouts.values()
+        fixture.server.layouts.revoke(layout)
+        fixture.server.opens.drop(fixture.opened)
+        fixture.recaller.settle(fixture.state)
+        self.assertIsNone(fixture.inode.state)
+        self.assertStatus(nfsstat4.NFS4ERR_DELEG_REVOKED, held)
+        self.assertEqual(fixture.get(held)[0], nfsstat4.NFS4ERR_DELEG_REVOKED)
+        none, counts = io_info4(0, 0), layoutupdate4(4, update())
+        for wire in (
+            args(64, LAYOUTERROR4args(0, 1, held, [])),
+            args(65, LAYOUTSTATS4args(0, 1, held, none, none, DEVICE, counts)),
+        ):
+            status = fixture.onFile(wire, minor=2).status
+            self.assertEqual(status, nfsstat4.NFS4ERR_DELEG_REVOKED)
+        other = fixture.make(b"untouched")
+        self.assertEqual(fixture.get(held, other)[0], nfsstat4.NFS4ERR_BAD_STATEID)
 
     def test_duringRecall(self) -> None:
         """
