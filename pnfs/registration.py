@@ -53,6 +53,7 @@ REG_NOCHALLENGE = 4
 
 nonce1 = Annotated[bytes, Fixed("32s")]
 proof1 = Annotated[bytes, Fixed("32s")]
+uuid1 = Annotated[bytes, Fixed("16s")]
 uint32 = Annotated[int, Fixed("I")]
 uint64 = Annotated[int, Fixed("Q")]
 name1 = Annotated[bytes, Opaque(255)]
@@ -106,7 +107,7 @@ class data_server1:
     @ivar ds_total: bytes it has room for; ds_free: that are not used.
     """
 
-    ds_uuid: Annotated[bytes, Fixed("16s")]
+    ds_uuid: uuid1
     ds_name: name1
     ds_addresses: Annotated[list[address1], Array(address1, ADDRESSES)]
     ds_protocol: word1
