@@ -3,14 +3,9 @@
 What a data server and a metadata server say to each other when the data server
 registers itself: an RPC program of its own (ADR 0007).
 
-====  =========  ===============================================================
-proc  name
-====  =========  ===============================================================
-0     NULL
-1     CHALLENGE  each side gives the other something new, and shows that it has
-                 the key
-2     REGISTER   the data server says who and where it is
-====  =========  ===============================================================
+  - 1, CHALLENGE: each side gives the other something new, and shows that it has the
+    key;
+  - 2, REGISTER: the data server says who and where it is.
 
 Each proof is a keyed MAC (BLAKE2b) with a key derived from the cluster key, over
 its purpose, the numbers that both sides have just made up, and all that is said with

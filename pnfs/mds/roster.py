@@ -32,7 +32,6 @@ class Roster(ABC):
     @ivar connect: makes the backend of a data server.
     @ivar onState: each is called with a L{Member} whose state has changed, and the
         state before; that is durable by then.
-    @ivar onMove: each is called with a L{Member} that clients reach elsewhere now.
     @ivar onChange: each is called when data servers have come or gone, or are reached
         elsewhere.
     """
@@ -61,7 +60,6 @@ class Roster(ABC):
         self._started = False
         self._stopped = False
         self.onState: list[Callable[[Member, DSState], None]] = []
-        self.onMove: list[Callable[[Member], None]] = []
         self.onChange: list[Callable[[], None]] = []
 
     @abstractmethod
@@ -210,22 +208,17 @@ class Roster(ABC):
         @param record: says how; backend: does.
         @raise BackendError: that cannot be made durable; nothing has changed.
         """
-        left = member.backend
         before = member.config
-        self.update(member, record)
-        member.backend = backend
+        # First: who hears of it may have something to do there.
+        left, member.backend = member.backend, backend
+        try:
+            self.update(member, record)
+        except BackendError:
+            member.backend = left
+            raise
         member.problem = ""
-        self._moved(member, before)
+        _noteMove(member, before)
         await self._leave(left)
-
-    def _moved(self, member: Member, before: DataServerConfig) -> None:
-        """
-        Tell, if clients have to go elsewhere.
-        """
-        if member.config.advertise != before.advertise:
-            _log.info("data server {name} has moved", name=member.record.name)
-            for listener in list(self.onMove):
-                listener(member)
 
     async def seed(self, configs: Sequence[DataServerConfig]) -> None:
         """
@@ -272,7 +265,7 @@ class Roster(ABC):
             for member in new:
                 self.look(member)
         for member, before in moved:
-            self._moved(member, before)
+            _noteMove(member, before)
         for backend in left:
             await self._leave(backend)
 
@@ -351,3 +344,8 @@ class Roster(ABC):
             not member.uuid and member.state.takesNew and member.serves(export)
             for member in self.members
         )
+
+
+def _noteMove(member: Member, before: DataServerConfig) -> None:
+    if member.config.advertise != before.advertise:
+        _log.info("data server {name} has moved", name=member.record.name)

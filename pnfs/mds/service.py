@@ -14,9 +14,10 @@ from twisted.logger import Logger
 from pnfs.backends.ds.controlled import ControlledDataServerBackend
 from pnfs.backends.metadata.recovery import FileRecoveryStore
 from pnfs.callbacks.channel import BackChannels
+from pnfs.callbacks.devices import DeviceNotifier
 from pnfs.callbacks.notify import LockNotifier
 from pnfs.callbacks.offload import OffloadReporter
-from pnfs.callbacks.recall import DATA_SERVER_MOVED, LayoutRecaller
+from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
@@ -113,6 +114,7 @@ class MetadataServerService(NFSService):
     @ivar administration: the L{Administration}, then.
     @ivar repairs: L{Repairs} likewise.
     @ivar registration: L{Registration} likewise.
+    @ivar deviceNotifier: L{DeviceNotifier} likewise.
     @ivar index: the L{FileIndex}, likewise.
     """
 
@@ -139,6 +141,7 @@ class MetadataServerService(NFSService):
         self.administration: Any = None
         self.repairs: Any = None
         self.registration: Any = None
+        self.deviceNotifier: Any = None
         self._walk: Any = None
         self.context: Any = None
         self.index: Any = None
@@ -231,6 +234,7 @@ class MetadataServerService(NFSService):
         server.waiting.onTurn = LockNotifier(server).turn
         server.offloads = OffloadReporter(server)
         server.recaller = LayoutRecaller(server, None, config.recall)
+        self.deviceNotifier = DeviceNotifier(server)
         gone = []
         if config.delegations:
             server.delegations = DelegationTable(
@@ -270,11 +274,6 @@ class MetadataServerService(NFSService):
         servers.onUp = health.answers
         servers.onChange.append(self._membersChanged)
         servers.onState.append(self._stateChanged)
-        servers.onMove.append(
-            lambda member: server.recaller.recallDataServer(
-                member.uuid, DATA_SERVER_MOVED
-            )
-        )
         self._membersChanged()
         for member in servers.members:
             if member.banned:
@@ -350,9 +349,11 @@ class MetadataServerService(NFSService):
         them, and what they can do.
         """
         server = self.context
-        server.devices.setServers(
+        elsewhere = server.devices.setServers(
             [m.describe() for m in self._servers.members if m.uuid]
         )
+        if elsewhere:
+            self.deviceNotifier.withdraw(elsewhere)
         server.exports.forgetPlans()
 
     def _adjust(self, old: MDSConfig, new: MDSConfig) -> None:

@@ -86,6 +86,8 @@ class Client:
     @ivar asked: layout types that it has asked for.
     @ivar answers: its last LAYOUTGETs that were refused, as (when, filehandle,
         status); None if there were none.
+    @ivar devices: device IDs it was given and wants to be told of when they are
+        deleted; None if there were none.
     @ivar implementation: C{eia_client_impl_id}: domain and name, for operators.
     """
 
@@ -118,6 +120,7 @@ class Client:
     flags: int = 0
     asked: tuple[int, ...] = ()
     answers: Optional[deque[tuple[float, bytes, int]]] = None
+    devices: Optional[set[bytes]] = None
 
     def refused(self, when: float, fh: bytes, status: int) -> None:
         """
@@ -126,6 +129,17 @@ class Client:
         if self.answers is None:
             self.answers = deque(maxlen=_ANSWERS)
         self.answers.append((when, fh, status))
+
+    def wantsDeviceNews(self, deviceid: bytes, wanted: bool) -> None:
+        """
+        It does, or does not, want to be told when a device is deleted.
+        """
+        if wanted:
+            if self.devices is None:
+                self.devices = set()
+            self.devices.add(deviceid)
+        elif self.devices is not None:
+            self.devices.discard(deviceid)
 
     @property
     def hasState(self) -> bool:

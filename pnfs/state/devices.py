@@ -4,14 +4,16 @@ Device IDs: short names of what clients must know to reach data servers.
 
 A device ID is a digest of what it means, so it is the same after a restart and on
 every metadata server, and a data server whose address changes gets another one: a
-device ID never changes its meaning.
+device ID never changes its meaning. One that clients have been told is deleted is not
+used again as long as they are here (RFC 8881, section 20.12): if the data server
+comes back to where it was before, the digest is another one.
 """
 
 from __future__ import annotations
 
 import struct
 from hashlib import blake2b
-from typing import Any, Iterable, Optional, Sequence
+from typing import Any, Collection, Iterable, Optional, Sequence
 
 import attrs
 
@@ -77,21 +79,62 @@ class DeviceTable:
         self._devices: dict[bytes, Device] = {}
         self._bodies: dict[bytes, bytes] = {}
         self._layoutTypes: set[int] = set()
+        self._spent: dict[bytes, int] = {}
         self.setServers(servers)
 
     def __len__(self) -> int:
         return len(self._devices)
 
-    def setServers(self, servers: Iterable[DataServer]) -> None:
+    def setServers(self, servers: Iterable[DataServer]) -> set[bytes]:
         """
         Say which data servers there are now. Device IDs given out before keep
         their meaning.
+
+        @return: the UUIDs of those that are reached elsewhere now, or not at all.
         """
         before = self._meanings()
         self._servers = {server.uuid: server for server in servers}
-        if self._meanings() != before:
+        after = self._meanings()
+        if after != before:
             self._ids.clear()
             self.generation += 1
+        return {uuid for uuid, old in before.items() if after.get(uuid) != old}
+
+    def outdated(self, uuids: Collection[bytes]) -> list[Device]:
+        """
+        Those that name one of some data servers, and not as it is now.
+        """
+        return [
+            device
+            for device in self._devices.values()
+            if any(s.uuid in uuids and not self._stands(s) for s in device.servers)
+        ]
+
+    def _stands(self, server: DataServer) -> bool:
+        now = self._servers.get(server.uuid)
+        return now is not None and digestOf("", [now]) == digestOf("", [server])
+
+    def retire(self, devices: Iterable[Device]) -> list[Device]:
+        """
+        Forget those of some devices that are (still) outdated: nobody has a layout
+        that names them.
+
+        @return: those.
+        """
+        gone = []
+        for device in devices:
+            if device.deviceid not in self._devices or all(
+                map(self._stands, device.servers)
+            ):
+                continue
+            del self._devices[device.deviceid]
+            self._bodies.pop(device.deviceid, None)
+            digest = digestOf(device.driver.name, device.servers)
+            if len(self._spent) >= DEVICES_LIMIT:
+                del self._spent[next(iter(self._spent))]
+            self._spent[digest] = self._spent.pop(digest, 0) + 1
+            gone.append(device)
+        return gone
 
     def _meanings(self) -> dict[bytes, bytes]:
         return {uuid: digestOf("", [one]) for uuid, one in self._servers.items()}
@@ -130,6 +173,9 @@ class DeviceTable:
         if found is None:
             servers = tuple([self.server(uuid) for uuid in uuids])
             found = digestOf(driver.name, servers)
+            times = self._spent.get(found)
+            if times is not None:
+                found = blake2b(b"%d" % times, key=found, digest_size=16).digest()
             if found not in self._devices:
                 self._makeRoom()
                 self._devices[found] = Device(found, driver, servers)

@@ -68,6 +68,45 @@ class DeviceTests(SynchronousTestCase):
             self.assertEqual(device.servers, (server,))
             self.assertEqual(self.table.body(device), self.driver.device([server]))
 
+    def test_retired(self) -> None:
+        """
+        What names a data server as it was is found, and forgotten; its device ID is
+        not given out again, also not when the data server is back.
+        """
+        before = self.table.deviceid(self.driver, (ONE, TWO))
+        alone = self.table.deviceid(self.driver, (TWO,))
+        one, two = servers(2)
+        moved = attrs.evolve(one, addresses=(("10.9.9.9", 2049),))
+        self.assertEqual(self.table.setServers([moved, two]), {ONE})
+        outdated = self.table.outdated({ONE})
+        self.assertEqual([device.deviceid for device in outdated], [before])
+        self.table.setServers([one, two])
+        self.assertEqual(self.table.outdated({ONE}), [])
+        self.assertEqual(self.table.retire(outdated), [])
+        self.assertEqual(self.table.setServers([two]), {ONE})
+        self.assertEqual(self.table.retire(outdated), outdated)
+        self.assertEqual(self.table.retire(outdated), [])
+        self.assertIsNone(self.table.lookup(before))
+        self.assertIsNotNone(self.table.lookup(alone))
+        self.assertEqual(self.table.setServers([one, two]), set())
+        again = self.table.deviceid(self.driver, (ONE, TWO))
+        self.assertNotEqual(again, before)
+        self.assertEqual(self.table.deviceid(self.driver, (ONE, TWO)), again)
+        self.assertEqual(self.table.deviceid(self.driver, (TWO,)), alone)
+
+    def test_spentBounded(self) -> None:
+        """
+        Not more is remembered of those that are gone than there is room for.
+        """
+        self.patch(devices, "DEVICES_LIMIT", 2)
+        for n in range(5):
+            one, two = servers(2)
+            self.table.setServers([attrs.evolve(one, readSize=65536 * (n + 1)), two])
+            self.table.deviceid(self.driver, (ONE,))
+            self.table.setServers([two])
+            self.table.retire(self.table.outdated({ONE}))
+        self.assertEqual(len(self.table._spent), 2)
+
     def test_staysWithSpace(self) -> None:
         """
         A data server that fills up or goes down for a while is the same device.

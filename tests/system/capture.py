@@ -26,6 +26,7 @@ CB_GETATTR = "3"
 CB_RECALL = "4"
 CB_LAYOUTRECALL = "5"
 CB_SEQUENCE = "11"
+CB_NOTIFY_DEVICEID = "14"
 
 
 def requireCapture() -> None:
@@ -89,6 +90,22 @@ class Capture:
         Operations in calls to clients, by number.
         """
         return self._count("nfs.cb.operation", "rpc.msgtyp == 0")
+
+    def failed(self, callback: str) -> list[str]:
+        """
+        Frame numbers of answers to a callback that are errors.
+        """
+        return self._fields(
+            "frame.number",
+            f"rpc.msgtyp == 1 && nfs.cb.operation == {callback} && nfs.nfsstat4 != 0",
+        )
+
+    def sentFrom(self, host: str, port: int) -> int:
+        """
+        Bytes that came from an address.
+        """
+        sizes = self._fields("tcp.len", f"ip.src == {host} && tcp.srcport == {port}")
+        return sum(map(int, sizes))
 
     def _count(self, field: str, shown: str) -> Counter[str]:
         counts: Counter[str] = Counter()

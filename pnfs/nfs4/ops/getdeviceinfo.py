@@ -18,6 +18,8 @@ from pnfs.xdr.codec import Opaque
 NOTIFICATIONS = 0b110
 """NOTIFY_DEVICEID4_CHANGE and NOTIFY_DEVICEID4_DELETE (section 20.12)."""
 
+_DELETE = 0b100
+
 DEVICE_ADDR_LIMIT = 1 << 20
 
 
@@ -86,8 +88,9 @@ def getdeviceinfo(
     """
     Say what a device ID means.
 
-    Notifications are promised and never due: a device ID keeps its meaning for
-    ever, and layouts are recalled when they get another one.
+    A device ID keeps its meaning for ever, so a notification of change is never due.
+    One that is not used any more is deleted when all layouts that name it have been
+    recalled (L{pnfs.callbacks.devices}).
     """
     devices = ctx.server.devices
     layoutType = args.gdia_layout_type
@@ -99,10 +102,13 @@ def getdeviceinfo(
             else nfsstat4.NFS4ERR_UNKNOWN_LAYOUTTYPE
         )
     notification = args.gdia_notify_types & NOTIFICATIONS
+    wanted = bool(notification & _DELETE)
     if not args.gdia_maxcount:
+        ctx.client.wantsDeviceNews(device.deviceid, wanted)
         return GETDEVICEINFO4resok(device_addr4(layoutType, b""), notification)
     body = devices.body(device)
     size = 8 + len(body) + (-len(body) & 3) + len(encodeBitmap(notification))
     if size > args.gdia_maxcount:
         raise NFSError(nfsstat4.NFS4ERR_TOOSMALL, size.to_bytes(4, "big"))
+    ctx.client.wantsDeviceNews(device.deviceid, wanted)
     return GETDEVICEINFO4resok(device_addr4(layoutType, body), notification)

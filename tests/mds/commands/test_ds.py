@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred
 from pnfs.admin.control import Refused, Request
 from pnfs.config import MDSConfig
 from pnfs.ds.service import DataServerService
+from pnfs.nfs4 import requests
+from tests.callbacks.test_devices import Channels
 from tests.mds.test_service import FILES, Mounted
 from tests.mds.world import SiteCase
 
@@ -103,6 +105,38 @@ class DataServerCommandTests(SiteCommandCase):
         self.startMetadataServer()
         names = [member["name"] for member in self.command("ds.list")]
         self.assertEqual(names, ["ds0", "ds1", "third"])
+
+    def test_moved(self) -> None:
+        """
+        A client whose data server has moved returns its layout when that is recalled;
+        then it is told that the device it was given is deleted.
+        """
+        mounted = self.mount()
+        fh, stateid = mounted.create(b"f")
+        held, body = mounted.layout(fh, stateid, FILES)
+        deviceid = body[:16]
+        results = mounted.run(requests.getdeviceinfo(deviceid, FILES, 65536))
+        self.assertEqual(results.status, 0)
+        context = self.mds.context
+        channels = context.channels = Channels()
+        other = ("192.0.2.44", 2050)
+        self.wire.hosts[other] = self.wire.hosts[self.address(0)]
+        self.command("ds.add", name="ds0", address="192.0.2.44:2050")
+        self.assertEqual(len(context.recaller.active), 1)
+        self.assertEqual(len(channels.calls), 0)
+        results = mounted.run(
+            requests.putfh(fh), requests.layoutreturn(FILES, held, b"")
+        )
+        self.assertEqual(results.status, 0)
+        self.clock.pump([0.1] * 50)
+        ((client, op, answer),) = channels.calls
+        self.assertEqual((client.owner, op[-16:]), (b"me", deviceid))
+        answer.callback(0)
+        self.assertEqual(self.mds.deviceNotifier.told, 1)
+        held, body = mounted.layout(fh, stateid, FILES)
+        self.assertNotEqual(body[:16], deviceid)
+        device = context.devices.lookup(body[:16])
+        self.assertIn((other,), [server.addresses for server in device.servers])
 
     def test_otherKey(self) -> None:
         """
