@@ -7,7 +7,7 @@ An actor lives as long as its client does; what it knows of its files outlives i
 from __future__ import annotations
 
 import random
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -16,9 +16,8 @@ from pnfs.client.dataservers import sleep
 from pnfs.client.errors import FAILURES
 from pnfs.nfs4.slots import SessionLost
 from pnfs.nfs4.status import NFSError, nfsstat4
-from tests.simulation.content import CELL, Content, Exclusive, filled
+from tests.simulation.content import CELL, Content, filled
 from tests.simulation.mounting import OpenFile, RecoveringMount
-from tests.simulation.site import LEASE
 from tests.simulation.trace import Trace
 
 _AWAY = (
@@ -118,6 +117,12 @@ class Actor:
         Called at the end, when everything is in order again.
         """
 
+    def known(self) -> Iterator[tuple[str, Content, range]]:
+        """
+        Paths of files, what is known of them, and of which of their cells.
+        """
+        return iter(())
+
     def violation(self, text: str, *values: Any) -> None:
         """
         See L{Trace.violation}.
@@ -167,6 +172,9 @@ class PrivateFile(Actor):
         self.path = f"/export/private-{name}"
         self.content = Content("p")
         self.opened: Optional[OpenFile] = None
+
+    def known(self) -> Iterator[tuple[str, Content, range]]:
+        yield self.path, self.content, range(1 << 20)
 
     async def begin(self, mount: RecoveringMount) -> None:
         self.content.giveUp()
@@ -260,12 +268,17 @@ class Stream(Actor):
         self.path = f"/export/stream-{name}"
         self._number = 0
         self.content = Content("s")
+        self._past: list[tuple[str, Content]] = []
         self.opened: Optional[OpenFile] = None
         self._size = 0
         self._changes = 0
         self._writing: dict[Deferred[Any], None] = {}
         self._dirty = 0
         self._failed = False
+
+    def known(self) -> Iterator[tuple[str, Content, range]]:
+        for path, content in (*self._past, (self.path, self.content)):
+            yield path, content, range(1 << 20)
 
     async def begin(self, mount: RecoveringMount) -> None:
         self._writing.clear()
@@ -274,6 +287,7 @@ class Stream(Actor):
         if self.content.least != self.content.most:
             # Nobody knows what has become of the last writes: another file.
             self._number += 1
+            self._past.append((self.path, self.content))
             self.path = f"/export/stream-{self.name}-{self._number}"
             self.content = Content("s")
         opened = self.opened = await self.openPatiently(mount, self.path)
@@ -396,106 +410,4 @@ class Stream(Actor):
             self.violation("size %d when closed, should be %d", size, self._end)
 
 
-class Counter(Actor):
-    """
-    A number in a file that is only changed by whoever has it locked, or open so that
-    nobody else can write.
-    """
-
-    pause = 1.0
-
-    def __init__(
-        self, stage: Stage, name: str, shared: "SharedCounter", deny: bool
-    ) -> None:
-        super().__init__(stage, name)
-        self._shared = shared
-        self._deny = deny
-
-    async def step(self, mount: RecoveringMount) -> None:
-        opened = None
-        try:
-            opened = await mount.openFile(
-                self._shared.path, False, 3, 2 if self._deny else 0
-            )
-            if not self._deny:
-                await opened.lock()
-            await self._increment(mount, opened)
-            if not self._deny:
-                self._shared.exclusive.give((self.name, id(opened)))
-                await opened.unlock()
-        except ERRORS as error:
-            status = getattr(error, "status", 0)
-            if status in (nfsstat4.NFS4ERR_DENIED, nfsstat4.NFS4ERR_SHARE_DENIED):
-                self.event("is kept away")
-            else:
-                self.stage.excused(
-                    f"{self.name} counting", error, opened is not None and opened.lost
-                )
-        if opened is not None:
-            self._shared.exclusive.give((self.name, id(opened)))
-            await self.closing(mount, opened)
-
-    async def _increment(self, mount: RecoveringMount, opened: OpenFile) -> None:
-        shared = self._shared
-        session = mount.session
-        process = mount.process
-
-        def believes() -> bool:
-            return (
-                process.alive
-                and not opened.lost
-                and mount.clock.seconds() < session.renewed + LEASE
-            )
-
-        self.event("is alone with %s", shared.path)
-        shared.exclusive.take(shared.path, (self.name, id(opened)), believes)
-        data = bytes(await opened.file.read(0, 8))
-        value = int.from_bytes(data, "big")
-        if not believes():
-            return
-        if not shared.least <= value <= shared.most:
-            self.violation(
-                "%s is %d, should be %d to %d",
-                shared.path,
-                value,
-                shared.least,
-                shared.most,
-            )
-        if self.chance.random() < 0.3:
-            await sleep(mount.clock, self.chance.uniform(0, 3.0))
-            if not believes():
-                return
-        value += 1
-        shared.most = max(shared.most, value)
-        self.event("writes %d", value)
-        await opened.file.write(0, value.to_bytes(8, "big"))
-        await opened.file.flush()
-        if opened.lost:
-            return
-        self.event("has written %d", value)
-        shared.least = max(shared.least, value)
-
-
-class SharedCounter:
-    """
-    What is known of a counter.
-
-    @ivar least: and C{most}: what it may be.
-    """
-
-    def __init__(self, trace: Trace, path: str) -> None:
-        self.path = path
-        self.least = 0
-        self.most = 0
-        self.exclusive = Exclusive(trace.violation)
-
-
-__all__ = [
-    "Actor",
-    "BackendError",
-    "Counter",
-    "PrivateFile",
-    "SharedCounter",
-    "Stage",
-    "Stream",
-]
+__all__ = ["Actor", "BackendError", "PrivateFile", "Stage", "Stream"]

@@ -15,6 +15,8 @@ from tests.simulation.trace import Trace
 class Faults:
     """
     A plan for some time, and the end of it.
+
+    @ivar onDataServer: told when one has died, or come back.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Faults:
         self._chance = chance
         self._clients = clients
         self._over = False
+        self.onDataServer: Callable[[str], None] = lambda why: None
 
     def plan(self, seconds: float, number: int) -> None:
         """
@@ -94,26 +97,78 @@ class Faults:
 
     def _restartDS(self, least: float = 0.0) -> None:
         number = self._chance.randrange(self._site.count)
+        self._away(number, least + self._seconds(0.3, 3.0, 20.0))
+
+    def _away(self, number: int, seconds: float) -> None:
+        """
+        Kill a data server; it comes back later.
+        """
         if self._over or self._site.ds[number] is None:
             return
         name = f"ds{number}"
-        if self._chance.random() < 0.3:
+        power = self._chance.random() < 0.6
+        if power and self._chance.random() < 0.5:
             self._trace.event("%s is without power", name)
             self._network.off.add(name)
-        self._site.killDataServer(number)
+        self._site.killDataServer(number, power)
+        self.onDataServer(f"{name} has died")
 
         def start() -> None:
             self._network.off.discard(name)
             if self._site.ds[number] is None:
                 self._site.startDataServer(number)
+                self.onDataServer(f"{name} is back")
 
-        self._later(least + self._seconds(0.3, 3.0, 20.0), start)
+        self._later(seconds, start)
 
     def _loseDS(self) -> None:
         """
         A data server is away so long that files go on without it.
         """
         self._restartDS(FAILURE + 1.0)
+
+    def takeTurns(self, seconds: float) -> None:
+        """
+        Have one data server after the other be lost, and come back. The next one may
+        go before the one before it has caught up; so may the metadata server.
+        """
+        chance = self._chance
+        when = chance.uniform(0, 5.0)
+        number = chance.randrange(self._site.count)
+        while when < seconds:
+            self._loseAt(when, number, FAILURE + chance.uniform(0.5, 6.0))
+            when += FAILURE + chance.choice((2.0, 8.0, 12.0)) + chance.uniform(0, 4.0)
+            number += chance.randrange(1, self._site.count)
+            number %= self._site.count
+
+    def _loseAt(self, when: float, number: int, away: float) -> None:
+        """
+        And what may happen while it catches up.
+        """
+        chance = self._chance
+        scheduler = self._network.scheduler
+        scheduler.after(when, lambda: self._away(number, away))
+        back = when + away
+        if chance.random() < 0.4:
+            moment = back + chance.uniform(0.0, 6.0)
+            seconds = chance.choice((0.0, 4.0, 8.0))
+            scheduler.after(moment, lambda: self._unknowing(seconds))
+            scheduler.after(moment, self._restartMDS)
+        if chance.random() < 0.4:
+            again = chance.uniform(0.1, 1.5)
+            scheduler.after(
+                back + chance.uniform(1.0, 5.0), lambda: self._away(number, again)
+            )
+
+    def _unknowing(self, seconds: float) -> None:
+        """
+        A client that goes on as if the metadata server still knew it.
+        """
+        if self._over or not seconds:
+            return
+        name = self._chance.choice(self._clients).name
+        self._trace.event("%s does not hear the mds for %.3f s", name, seconds)
+        self._network.stalls[f"mds-{name}"] = self._network.scheduler.now + seconds
 
     def _names(self) -> list[str]:
         servers = ["mds", *(f"ds{number}" for number in range(self._site.count))]

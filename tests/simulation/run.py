@@ -85,6 +85,7 @@ def _report(outcome: Outcome, lines: int) -> None:
         print(f"again: make simulate SEED={outcome.seed}", flush=True)
     else:
         print(f"seed {outcome.seed}: {outcome.events} events, {outcome.digest}")
+        print(f"{outcome.audited} cells of mirrors right, {outcome.excused} excused")
 
 
 if __name__ == "__main__":

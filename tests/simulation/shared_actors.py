@@ -4,7 +4,7 @@ Actors that disturb each other: regions of one file, and names.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 from pnfs.client.dataservers import sleep
 from pnfs.nfs4 import requests
@@ -36,6 +36,9 @@ class Region(Actor):
         self.content = Content("abcdefgh"[len(all)])
         self.opened: Optional[OpenFile] = None
         all.append(self)
+
+    def known(self) -> Iterator[tuple[str, Content, range]]:
+        yield self.path, self.content, range(self._first, self._first + REGION)
 
     async def begin(self, mount: RecoveringMount) -> None:
         self.content.giveUp()

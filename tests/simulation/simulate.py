@@ -22,12 +22,12 @@ from pnfs.client.dataservers import sleep
 from tests.simulation.actors import (
     ERRORS,
     Actor,
-    Counter,
     PrivateFile,
-    SharedCounter,
     Stage,
     Stream,
 )
+from tests.simulation.audit import Audit
+from tests.simulation.counters import Counter, SharedCounter
 from tests.simulation.faults import Faults
 from tests.simulation.leftovers import leftovers
 from tests.simulation.mounting import RecoveringMount
@@ -35,6 +35,7 @@ from tests.simulation.network import Network, Process
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.shared_actors import Region, Tree
 from tests.simulation.site import COURTESY, FAILURE, GRACE, LEASE, Site
+from tests.simulation.steady_actors import Database
 from tests.simulation.trace import Trace
 
 FAULTS_SECONDS = 30.0
@@ -61,6 +62,7 @@ class Outcome:
     @ivar tail: the last events.
     @ivar events: how many there were; C{steps}: of actors; C{repaired}: mirrors.
     @ivar repairSteps: of L{Plan.repair}.
+    @ivar audited: cells that L{Audit} has found right; C{excused}: see there.
     """
 
     seed: int
@@ -71,6 +73,8 @@ class Outcome:
     steps: int
     repaired: int
     repairSteps: int
+    audited: int
+    excused: int
 
 
 @attrs.frozen
@@ -232,12 +236,20 @@ class Simulation:
             if not plan.streamsOnly and plan.repair is None:
                 host.actors += [
                     Region(self.stage, f"{number}region", regions),
-                    Tree(self.stage, f"{number}tree"),
+                    (
+                        Tree(self.stage, f"{number}tree")
+                        if mirrors == 1
+                        else Database(self.stage, f"{number}database")
+                    ),
                     Counter(self.stage, f"{number}locker", locked, False),
                     Counter(self.stage, f"{number}denier", denied, True),
                 ]
         self.step = 0
         self.faults = Faults(self.site, self.network, trace, chance, list(self.hosts))
+        self.audit = Audit(
+            self.site, trace, [actor for host in self.hosts for actor in host.actors]
+        )
+        self.faults.onDataServer = self.audit.look
 
     def _until(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
         """
@@ -267,8 +279,12 @@ class Simulation:
             number = self.plan.faults
             if number is None:
                 number = self.chance.choice((0, 2, 5, 10))
-            self.faults.plan(FAULTS_SECONDS, number)
-            self._until(FAULTS_SECONDS)
+            seconds = FAULTS_SECONDS
+            if site.mirrors > 1 and number:
+                seconds += FAULTS_SECONDS / 2
+                self.faults.takeTurns(seconds)
+            self.faults.plan(seconds, number)
+            self._until(seconds)
         self.trace.event("no more faults")
         self.faults.end()
         self.stage.leisure = 8.0
@@ -291,6 +307,11 @@ class Simulation:
             )
             return
         self._until(LEASE * 3 + GRACE + COURTESY)
+        self._until(REPAIR_SECONDS, lambda: not site.mds.repairs.running)
+        if site.mds.repairs.running:
+            self.trace.violation("mirrors are still being repaired")
+        for problem in self.audit.end():
+            self.trace.violation("%s", problem)
         for problem in leftovers(site, self.network, self.hosts):
             self.trace.violation("%s", problem)
 
@@ -420,6 +441,8 @@ def _simulate(
         sum(actor.steps for host in simulation.hosts for actor in host.actors),
         simulation.site.checker.repaired,
         simulation.step,
+        simulation.audit.cells,
+        simulation.audit.excused,
     )
     _bury(simulation)
     return outcome

@@ -64,6 +64,7 @@ class Site:
     @ivar mds: the L{MetadataServerService} that runs, or None.
     @ivar ds: the L{DataServerService}s, likewise.
     @ivar slow: how often storage makes a server wait.
+    @ivar onPlacement: told of (inode, old, new) of each placement stored.
     @ivar onStep: called each time that a server has to do with its storage.
     """
 
@@ -86,6 +87,7 @@ class Site:
         self.slow = chance.choice((0.0, 0.05, 0.2))
         self.onStep: Optional[Callable[[], None]] = None
         self._courtesy = chance.choice((0.0, COURTESY))
+        self._limit = chance.choice((0, 0, 400_000))
         self._folder = folder
         self._recovery = MemoryRecoveryStore()
         self._tree: Optional[SimulatedMetadataBackend] = None
@@ -94,6 +96,7 @@ class Site:
             for number in range(count)
         ]
         self.checker = MirrorChecker(self.disks, trace)
+        self.onPlacement: list[Callable[[Any, Any, Any], None]] = []
         self.mds: Any = None
         self.ds: list[Any] = [None] * count
         self._processes: dict[str, Process] = {}
@@ -200,14 +203,16 @@ class Site:
         self._serve(service, process, address)
         self.ds[number] = service
 
-    def killDataServer(self, number: int) -> None:
+    def killDataServer(self, number: int, power: bool = True) -> None:
         """
         C{kill -9}, or worse.
+
+        @param power: what has not been flushed goes with it.
         """
         if self.ds[number] is not None:
             self._kill(f"ds{number}")
             self.ds[number] = None
-            self.disks[number].crash(self.chance)
+            self.disks[number].crash(self.chance, power)
 
     # -- the metadata server ---------------------------------------------------------
 
@@ -225,11 +230,16 @@ class Site:
             self._tree,
         )
         self._tree.onChange = self.checker.changing
+        self._tree.onPlacement = self._stored
         service = MetadataServerService(
             process.clock, self._configuration(), self.entropy, self.wallTime
         )
         self._serve(service, process, MDS)
         self.mds = service
+
+    def _stored(self, *what: Any) -> None:
+        for listener in self.onPlacement:
+            listener(*what)
 
     def killMetadataServer(self) -> None:
         """
@@ -298,4 +308,5 @@ class Site:
             file="mds.toml",
             courtesy=self._courtesy,
             failure=FAILURE,
+            repairLimit=self._limit,
         )

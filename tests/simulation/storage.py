@@ -88,9 +88,11 @@ class SimulatedMetadataBackend(MemoryMetadataBackend):
 
     @ivar slowness: of the server that uses it.
     @ivar onChange: told of each placement that takes the place of another one.
+    @ivar onPlacement: told of (inode, old, new) when it has been stored.
     """
 
     onChange: Callable[[Placement, Placement], None]
+    onPlacement: Callable[[MemoryInode, Optional[Placement], Placement], None]
 
     def __init__(
         self,
@@ -123,9 +125,11 @@ class SimulatedMetadataBackend(MemoryMetadataBackend):
 
     async def storePlacement(self, inode: Any, placement: Placement) -> None:
         await self.slowness.pause()
-        if inode.placement is not None:
-            self.onChange(inode.placement, placement)
+        old = inode.placement
+        if old is not None:
+            self.onChange(old, placement)
         await super().storePlacement(inode, placement)
+        self.onPlacement(inode, old, placement)
         await self.slowness.pause()
 
     async def start(self) -> None:
@@ -166,6 +170,13 @@ class SimulatedMetadataBackend(MemoryMetadataBackend):
                 self._removals._entries[entry.placement.name] = Removal(
                     entry.placement, entry.handle, False
                 )
+
+    def at(self, path: str) -> Optional[MemoryInode]:
+        """
+        What is in the root of the export, by its whole path.
+        """
+        assert self.root.children is not None
+        return self.root.children.get(path.rsplit("/", 1)[1].encode("ascii"))
 
     def files(self) -> list[tuple[bytes, MemoryInode]]:
         """
@@ -267,30 +278,53 @@ class SimulatedDisk(MemoryDataServerBackend):
         """
         return name not in self._unsynced
 
-    def crash(self, chance: random.Random) -> None:
+    def settled(self, name: bytes, size: int) -> Optional[bytes]:
+        """
+        What would be left of an object without power.
+
+        @param size: how much of it is wanted, with zeros behind its end.
+        """
+        found = self._objects.get(name)
+        if found is None:
+            return None
+        unsynced = self._unsynced.get(name)
+        before = {} if unsynced is None else unsynced.blocks
+        zeros = bytes(_BLOCK)
+        return b"".join(
+            before.get(number, found.blocks.get(number)) or zeros
+            for number in range(-(-size // _BLOCK))
+        )[:size]
+
+    def crash(self, chance: random.Random, power: bool = True) -> None:
         """
         The server is killed, with what only its memory held.
+
+        @param power: so is its machine, with what had not been flushed.
         """
-        for name, unsynced in self._unsynced.items():
-            found = self._objects.get(name)
-            if found is None:
-                continue
-            for number, block in unsynced.blocks.items():
-                if block is None:
-                    found.blocks.pop(number, None)
-                else:
-                    found.blocks[number] = bytearray(block)
-            found.attributes.size = unsynced.size
-            found.attributes.used = len(found.blocks) * _BLOCK
-            for offset, data in unsynced.writes:
-                if chance.random() < 0.5:
-                    super()._put(found, offset, memoryview(data))
-            self._lost[name] = self._seconds()
-        self._unsynced.clear()
+        if power:
+            for name, unsynced in self._unsynced.items():
+                self._lose(name, unsynced, chance)
+            self._unsynced.clear()
         self._writing.clear()
         self._quiet.clear()
         self._follow()
         self.verifier = self._entropy(8)
+
+    def _lose(self, name: bytes, unsynced: _Unsynced, chance: random.Random) -> None:
+        found = self._objects.get(name)
+        if found is None:
+            return
+        for number, block in unsynced.blocks.items():
+            if block is None:
+                found.blocks.pop(number, None)
+            else:
+                found.blocks[number] = bytearray(block)
+        found.attributes.size = unsynced.size
+        found.attributes.used = len(found.blocks) * _BLOCK
+        for offset, data in unsynced.writes:
+            if chance.random() < 0.5:
+                super()._put(found, offset, memoryview(data))
+        self._lost[name] = self._seconds()
 
     def _synced(self, name: bytes) -> None:
         self._unsynced.pop(name, None)

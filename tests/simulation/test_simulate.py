@@ -55,6 +55,7 @@ class SimulateTests(SynchronousTestCase):
             outcome = simulate(seed, Plan(mirrors=2, faults=10))
             self.assertEqual(outcome.violations, (), "\n".join(outcome.tail[-60:]))
             repaired += outcome.repaired
+            self.assertGreater(outcome.audited, 10_000)
         self.assertGreater(repaired, 10)
 
     def test_repairKilled(self) -> None:
