@@ -145,10 +145,10 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
     if not export.pnfs:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     file = inode.state
-    stateid = ctx.resolveStateid(stateid)
+    held = ctx.resolveStateid(stateid)
     if file is None:
-        raise ctx.server.stateids.whyNot(stateid, ctx.client, inode)
-    state = _requireState(ctx, file, stateid, iomode)
+        raise ctx.server.stateids.whyNot(held, ctx.client, inode)
+    state = _requireState(ctx, file, held, iomode)
     if iomode == _RW:
         if file.fullUntil > ctx.now:
             raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
