@@ -202,6 +202,8 @@ def _showOne(member: Any) -> str:
     ]
     if "files" in member:
         lines.append(f"files      {member['files']}, of which {member['stale']} stale")
+        if member["alone"] is not None:
+            lines.append(f"           {member['alone']} have no other copy")
     if member["problem"]:
         lines.append(f"problem    {member['problem']}")
     return "\n".join(lines)

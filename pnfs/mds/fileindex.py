@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import Any, Awaitable, Callable, Optional, Sequence, TypeVar
+from typing import Any, Awaitable, Callable, Collection, Optional, Sequence, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -71,9 +71,11 @@ def indexed(
     """
     servers = placement.everywhere
     stale = placement.stale
+    alone = _alone(placement)
     if old is not None:
         servers = tuple(dict.fromkeys(servers + old.everywhere))
         stale = tuple(dict.fromkeys(stale + old.stale))
+        alone = tuple(dict.fromkeys(alone + _alone(old)))
     return Indexed(
         placement.name,
         export,
@@ -81,7 +83,15 @@ def indexed(
         servers,
         stale,
         placement.next is not None or (old is not None and old.next is not None),
+        alone,
     )
+
+
+def _alone(placement: Placement) -> tuple[bytes, ...]:
+    """
+    The data servers that have something of a file that nobody else has.
+    """
+    return tuple(dict.fromkeys(c[0] for c in placement.live.columns if len(c) == 1))
 
 
 class FileIndex:
@@ -371,6 +381,16 @@ class FileIndex:
         @raise IOFailed: the index cannot be read.
         """
         return await self._do(lambda store: store.counts())
+
+    async def needing(self, uuid: bytes, without: Collection[bytes] = ()) -> int:
+        """
+        How many files would lack something without a data server: no other one has it,
+        or what others have is stale.
+
+        @param without: others that are not there either.
+        @raise IOFailed: the index cannot be read.
+        """
+        return await self._do(lambda store: store.needing(uuid, without))
 
     async def unseen(self, export: int, after: int, limit: int) -> list[Found]:
         """

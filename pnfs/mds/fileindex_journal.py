@@ -3,7 +3,8 @@
 What the index of files has been told and not yet taken into its tables, in files
 that a killed process leaves behind: it goes on there when it starts again.
 
-A record is its length, a CRC of the rest, and the rest. Not flushed: a power cut may
+A record is its length, a CRC of the rest that begins with the number of the format, and
+the rest. Not flushed: a power cut may
 take some with it; then the index is made anew.
 """
 
@@ -18,7 +19,8 @@ from typing import Iterator
 from pnfs.mds.fileindex_store import Indexed
 
 _head = struct.Struct("<II")
-_fixed = struct.Struct("<I?BBHH")
+_fixed = struct.Struct("<I?BBHHH")
+_FORMAT = 2
 _FILE = re.compile(r"fileindex-(\d{1,18})\.log")
 
 
@@ -101,14 +103,16 @@ def encode(record: Indexed) -> bytes:
                 len(record.handle),
                 len(record.servers),
                 len(record.stale),
+                len(record.alone),
             ),
             record.name,
             record.handle,
             *record.servers,
             *record.stale,
+            *record.alone,
         )
     )
-    return _head.pack(len(body), zlib.crc32(body)) + body
+    return _head.pack(len(body), zlib.crc32(body, _FORMAT)) + body
 
 
 def decode(data: bytes) -> Iterator[Indexed]:
@@ -121,12 +125,16 @@ def decode(data: bytes) -> Iterator[Indexed]:
         position += _head.size
         body = data[position : position + length]
         position += length
-        if len(body) < length or length < _fixed.size or zlib.crc32(body) != crc:
+        if (
+            len(body) < length
+            or length < _fixed.size
+            or zlib.crc32(body, _FORMAT) != crc
+        ):
             return
-        export, moving, name, handle, servers, stale = _fixed.unpack_from(body)
+        export, moving, name, handle, servers, stale, alone = _fixed.unpack_from(body)
         at = _fixed.size
         parts = []
-        for size in (name, handle, *[16] * (servers + stale)):
+        for size in (name, handle, *[16] * (servers + stale + alone)):
             parts.append(body[at : at + size])
             at += size
         yield Indexed(
@@ -134,6 +142,7 @@ def decode(data: bytes) -> Iterator[Indexed]:
             export,
             parts[1],
             tuple(parts[2 : 2 + servers]),
-            tuple(parts[2 + servers :]),
+            tuple(parts[2 + servers : 2 + servers + stale]),
             moving,
+            tuple(parts[2 + servers + stale :]),
         )

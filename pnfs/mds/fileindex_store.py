@@ -5,18 +5,19 @@ it is called in threads, one call at a time.
 
 C{servers}  a small number for each data server
 C{files}    export and handle of each file with data files, by the name of these
-C{places}   which data servers have data files of which files, and which are stale
+C{places}   which data servers have data files of which files, which are stale, and
+            which have something that nobody else has
 """
 
 from __future__ import annotations
 
 import sqlite3
 import struct
-from typing import Iterable, Sequence
+from typing import Collection, Iterable, Sequence
 
 import attrs
 
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 BEGIN;
 CREATE TABLE servers (id INTEGER PRIMARY KEY, uuid BLOB NOT NULL UNIQUE);
@@ -26,10 +27,10 @@ CREATE TABLE files (
     walk INTEGER NOT NULL);
 CREATE TABLE places (
     server INTEGER NOT NULL, file INTEGER NOT NULL, stale INTEGER NOT NULL,
-    PRIMARY KEY (server, file)) WITHOUT ROWID;
+    alone INTEGER NOT NULL, PRIMARY KEY (server, file)) WITHOUT ROWID;
 CREATE INDEX stale ON places (server, file) WHERE stale;
 CREATE INDEX moving ON files (id) WHERE moving;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """
 
@@ -44,6 +45,8 @@ class Indexed:
         the file is gone.
     @ivar stale: those of them that miss something.
     @ivar moving: it is on its way to other ones.
+    @ivar alone: those that have something of it that nobody else has, or what others
+        have is stale.
     """
 
     name: bytes
@@ -52,6 +55,7 @@ class Indexed:
     servers: tuple[bytes, ...] = ()
     stale: tuple[bytes, ...] = ()
     moving: bool = False
+    alone: tuple[bytes, ...] = ()
 
 
 @attrs.frozen
@@ -153,8 +157,9 @@ class IndexStore:
             self._leave(key, set(_unpack(row[1])).difference(numbers))
         for number, uuid in zip(numbers, file.servers):
             run(
-                "INSERT OR REPLACE INTO places (server, file, stale) VALUES (?, ?, ?)",
-                (number, key, uuid in file.stale),
+                "INSERT OR REPLACE INTO places (server, file, stale, alone) "
+                "VALUES (?, ?, ?, ?)",
+                (number, key, uuid in file.stale, uuid in file.alone),
             )
 
     def _drop(self, name: bytes) -> None:
@@ -247,6 +252,30 @@ class IndexStore:
             "FROM places p JOIN servers s ON s.id = p.server GROUP BY p.server"
         )
         return {uuid: (files, stale) for uuid, files, stale in rows}
+
+    def needing(self, uuid: bytes, without: Collection[bytes]) -> int:
+        """
+        How many files would lack something without a data server.
+
+        @param without: others that are not there either.
+        """
+        number = self._servers.get(uuid)
+        lost = {self._servers[other] for other in without if other in self._servers}
+        run = self._connection.execute
+        if not lost:
+            (found,) = run(
+                "SELECT count(*) FROM places WHERE server = ? AND alone", (number,)
+            ).fetchone()
+            return int(found)
+        lost.add(number or 0)
+        return sum(
+            alone or lost.issuperset(_unpack(servers))
+            for alone, servers in run(
+                "SELECT p.alone, f.servers FROM places p JOIN files f ON f.id = p.file "
+                "WHERE p.server = ? AND NOT p.stale",
+                (number,),
+            )
+        )
 
     def _found(self, query: str, arguments: tuple[int, ...]) -> list[Found]:
         return [Found(*row) for row in self._connection.execute(query, arguments)]

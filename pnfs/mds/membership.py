@@ -313,21 +313,53 @@ class Membership:
         """
         Are there files, or may there be, that have no other copy?
         """
-        single = [e.path for e in self.exports() if e.mirrors == 1]
-        if not single or not member.uuid:
-            return ""
-        try:
-            if not await self.filesLeft(member):
-                return ""
-        except BackendError:
-            # It cannot be asked: there may be some.
-            pass
         name = member.record.name
-        return (
-            f"files of export {single[0]} may have no other copy than that on {name}; "
-            f"after 'pnfs ds drain {name}' a copy of them lies elsewhere, "
-            "--force goes on without them"
+        remedy = (
+            f"after 'pnfs ds drain {name}' a copy of them lies elsewhere, --force goes "
+            "on without them"
         )
+        try:
+            needing = await self.needing(member)
+        except BackendError as error:
+            return (
+                f"files may have no other copy than that on {name}: {error}; try again "
+                f"later; {remedy}"
+            )
+        if not needing:
+            return ""
+        files = "a file has" if needing == 1 else f"{needing} files have"
+        return f"{files} no other copy than that on {name}; {remedy}"
+
+    async def needing(self, member: Member) -> int:
+        """
+        How many files would lack something without a data server, those that are not
+        used now being away as well. Without an index any file may be one.
+
+        @raise BackendError: that is not known.
+        """
+        if not member.uuid:
+            return 0
+        if self.index is None:
+            return int(await self.filesLeft(member))
+        index = self._wholeIndex()
+        condemned = self.servers.condemned
+        without = [
+            other.uuid
+            for other in self.servers.members
+            if other is not member
+            and other.uuid
+            and (not other.state.used or other.uuid in condemned)
+        ]
+        found: int = await index.needing(member.uuid, without)
+        return found
+
+    def _wholeIndex(self) -> Any:
+        """
+        @raise BackendError: it does not have all files yet.
+        """
+        if any(export.id not in self.index.whole for export in self.exports()):
+            raise BackendError("the index of files is still being made")
+        return self.index
 
     def _scarce(self, member: Member) -> str:
         """
@@ -411,15 +443,11 @@ class Membership:
         uuid = member.uuid
         if not uuid:
             return False
-        index = self.index
-        if index is not None:
-            if any(export.id not in index.whole for export in self.exports()):
-                raise BackendError("the index of files is still being made")
-            if await index.files(uuid, 0, 1):
-                return True
+        if self.index is not None and await self._wholeIndex().files(uuid, 0, 1):
+            return True
         if member.answers:
             return bool(await member.backend.list(b"", 1))
-        if index is None:
+        if self.index is None:
             raise BackendError("it does not answer")
         return False
 

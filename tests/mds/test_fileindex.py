@@ -4,7 +4,11 @@ Tests of L{pnfs.mds.fileindex} and its parts.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
+import struct
+import zlib
 from typing import Any, Optional
 
 import attrs
@@ -143,6 +147,45 @@ class QuestionTests(IndexCase):
             [f.handle for f in first + rest], [b"h%d" % n for n in range(5)]
         )
         self.assertEqual((first[0].export, first[0].name), (7, b"00000000"))
+
+    def test_needing(self) -> None:
+        """
+        It is known of how many files a data server has the only copy of something:
+        also because the others are stale, or away.
+        """
+
+        def needing(*without: bytes) -> list[int]:
+            return [
+                self.wait(self.index.needing(uuid, without))
+                for uuid in (ONE, TWO, THREE)
+            ]
+
+        self.assertEqual(needing(), [0, 0, 0])
+        self.store(1, ONE, TWO)
+        self.assertEqual(needing(), [0, 0, 0])
+        self.assertEqual(needing(TWO), [1, 0, 0])
+        self.store(2, ONE)
+        self.assertEqual(needing(), [1, 0, 0])
+        stale = self.store(3, ONE, TWO, stale=(ONE,))
+        self.assertEqual(needing(), [1, 1, 0])
+        # What is stale is of no use, whoever is away.
+        self.assertEqual(needing(TWO, THREE), [2, 1, 0])
+        inode: Any = FakeInode(b"h3")
+        repaired = placed(3, ONE, TWO)
+        self.index.storing(EXPORT, inode, repaired, stale)
+        self.assertEqual(needing(), [1, 1, 0])
+        self.index.stored(EXPORT, inode, repaired)
+        self.assertEqual(needing(), [1, 0, 0])
+        striped = Placement("files", 65536, ((ONE,), (THREE,)), b"%08x" % 4)
+        self.index.stored(EXPORT, FakeInode(b"h4"), striped)  # type: ignore[arg-type]
+        chunks = Placement(
+            "flexfiles", 0, ((ONE, TWO), (TWO, THREE)), b"%08x" % 5, chunk=65536
+        )
+        chunks = attrs.evolve(chunks, stale=(THREE,))
+        self.index.stored(EXPORT, FakeInode(b"h5"), chunks)  # type: ignore[arg-type]
+        self.assertEqual(needing(), [2, 1, 1])
+        self.index.removed(EXPORT, striped)
+        self.assertEqual(needing(), [1, 1, 0])
 
     def test_stale(self) -> None:
         """
@@ -399,6 +442,30 @@ class TakingInTests(IndexCase):
         """
         self.wait(self.index.stop())
         self.failureResultOf(Deferred.fromCoroutine(self.index.counts()), IOFailed)
+
+
+class EarlierTests(IndexCase):
+    """
+    What an earlier version has left.
+    """
+
+    def test_madeAnew(self) -> None:
+        """
+        Tables of an earlier version, and what it had noted, are not misunderstood: the
+        index is made anew.
+        """
+        self.store(1, ONE)
+        self.makeWhole()
+        self.wait(self.index.stop())
+        path = os.path.join(self.folder, "fileindex.sqlite")
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version = 1")
+        body = struct.pack("<I?BBHH", 7, False, 2, 1, 1, 0) + b"abh" + ONE
+        with open(os.path.join(self.folder, "fileindex-9.log"), "wb") as log:
+            log.write(struct.pack("<II", len(body), zlib.crc32(body)) + body)
+        self.begin()
+        self.assertEqual(self.handles(ONE), [])
+        self.assertEqual(self.index.whole, set())
 
 
 class JournalTests(SynchronousTestCase):

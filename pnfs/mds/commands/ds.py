@@ -5,10 +5,10 @@ Commands on data servers.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Optional
 
 from pnfs.admin.control import Command, Refused, Request
-from pnfs.backends.errors import BadConfiguration
+from pnfs.backends.errors import BackendError, BadConfiguration
 from pnfs.config import DataServerConfig, dataServerConfig
 from pnfs.configvalues import label
 from pnfs.mds.dataservers import DataServers
@@ -57,9 +57,16 @@ class DataServerCommands:
         """
         member = self._named(request)
         request.finish()
-        files, stale = await self._membership.counts(member)
+        membership = self._membership
+        files, stale = await membership.counts(member)
+        needing: Optional[int] = None
+        try:
+            needing = await membership.needing(member)
+        except BackendError:
+            # The index is still being made: then that is not known.
+            pass
         told: dict[str, Any] = self._describe(member)
-        return told | {"files": files, "stale": stale}
+        return told | {"files": files, "stale": stale, "alone": needing}
 
     async def add(self, request: Request) -> Any:
         """

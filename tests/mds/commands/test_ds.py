@@ -192,7 +192,7 @@ class DataServerCommandTests(SiteCommandCase):
             told = self.command(command, name="ds0")
             self.assertEqual(told["state"], state)
             shown = self.command("ds.show", name="ds0")
-            self.assertEqual(shown, told | {"files": 0, "stale": 0})
+            self.assertEqual(shown, told | {"files": 0, "stale": 0, "alone": 0})
         self.assertIn("already", self.refused("ds.kill", name="ds0"))
         told = self.command("ds.class", name="ds0", **{"class": "hdd"})
         self.assertEqual(told["class"], "hdd")

@@ -326,3 +326,37 @@ class MirroredTests(FileCommandCase):
             "flexible files are not striped",
             self.refused("file.set", path="/export/a", stripe_count=2),
         )
+
+    def test_lastCopy(self) -> None:
+        """
+        No data server is taken out of use that has the last copy of a file: because the
+        file has no other one, or what has it is out of use already; though the export
+        has two copies of each.
+        """
+        self.clock.pump([0.1] * 50)
+        self.place(self.make(self.tree.root, b"f"))
+        first, second = [
+            name
+            for name in ("ds0", "ds1", "ds2", "ds3")
+            if self.command("ds.show", name=name)["files"]
+        ]
+        self.assertEqual(self.command("ds.show", name=first)["alone"], 0)
+        self.command("ds.disable", name=first)
+        self.assertEqual(self.command("ds.show", name=second)["alone"], 1)
+        self.assertIn(
+            f"a file has no other copy than that on {second}",
+            self.refused("ds.disable", name=second),
+        )
+        self.command("ds.enable", name=first)
+        self.clock.pump([0.1] * 50)
+        self.command("ds.disable", name=second)
+        self.command("ds.enable", name=second)
+        self.clock.pump([0.1] * 50)
+        self.set("/export/a", mirrors=1, data_servers=["ds3"])
+        for number in range(2):
+            self.place(self.make(self.above, b"%d" % number))
+        self.assertIn(
+            "2 files have no other copy than that on ds3; after 'pnfs ds drain ds3'",
+            self.refused("ds.kill", name="ds3"),
+        )
+        self.command("ds.kill", name="ds3", force=True)
