@@ -399,11 +399,22 @@ class FileIndex:
         walk = self.walk
         return await self._do(lambda store: store.unseen(export, walk, after, limit))
 
-    async def known(self, names: Sequence[bytes]) -> set[bytes]:
+    async def named(self, after: bytes, limit: int) -> list[Found]:
         """
-        Of some names of data files, those that a file has.
+        All files, in the order of the names of their data files, from behind one on.
+
+        @raise IOFailed: the index cannot be read.
         """
-        return await self._do(lambda store: store.has(names))
+        return await self._do(lambda store: store.named(after, limit))
+
+    async def places(self, names: Sequence[bytes]) -> dict[bytes, frozenset[bytes]]:
+        """
+        Of some names of data files, which data servers may have them; those that no
+        file has are left out.
+
+        @raise IOFailed: the index cannot be read.
+        """
+        return await self._do(lambda store: store.places(names))
 
     async def beginWalk(self) -> None:
         """

@@ -225,16 +225,30 @@ class IndexStore:
             (walk, export, after, limit),
         )
 
-    def has(self, names: Sequence[bytes]) -> set[bytes]:
+    def named(self, after: bytes, limit: int) -> list[Found]:
         """
-        Of some names of data files, those that a file has.
+        All files, in the order of the names of their data files.
         """
+        rows = self._connection.execute(
+            "SELECT id, name, export, handle FROM files "
+            "WHERE name > ? ORDER BY name LIMIT ?",
+            (after, limit),
+        )
+        return [Found(*row) for row in rows]
+
+    def places(self, names: Sequence[bytes]) -> dict[bytes, frozenset[bytes]]:
+        """
+        Of some names of data files, which data servers may have them; those that no
+        file has are left out.
+        """
+        uuids = {number: uuid for uuid, number in self._servers.items()}
         run = self._connection.execute
-        return {
-            name
-            for name in names
-            if run("SELECT 1 FROM files WHERE name = ?", (name,)).fetchone()
-        }
+        found = {}
+        for name in names:
+            row = run("SELECT servers FROM files WHERE name = ?", (name,)).fetchone()
+            if row is not None:
+                found[name] = frozenset(uuids[number] for number in _unpack(row[0]))
+        return found
 
     def lastWalk(self) -> int:
         """

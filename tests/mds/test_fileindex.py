@@ -223,6 +223,21 @@ class QuestionTests(IndexCase):
         self.assertEqual((self.handles(ONE), self.handles(TWO)), ([b"h1"], [b"h1"]))
         self.assertEqual(self.handles(TWO, stale=True), [b"h1"])
 
+    def test_named(self) -> None:
+        """
+        All files are listed by the names of their data files, from any one on.
+        """
+        for number in (3, 1, 2):
+            self.store(number, ONE, TWO)
+        found = self.wait(self.index.named(b"", 2))
+        self.assertEqual([each.handle for each in found], [b"h1", b"h2"])
+        found = self.wait(self.index.named(found[-1].name, 2))
+        self.assertEqual([each.handle for each in found], [b"h3"])
+        self.assertEqual(
+            self.wait(self.index.places([found[0].name])),
+            {found[0].name: {ONE, TWO}},
+        )
+
     def test_removed(self) -> None:
         """
         A file whose data files are deleted is not listed any more.
@@ -230,7 +245,8 @@ class QuestionTests(IndexCase):
         self.store(1, ONE, TWO)
         gone = self.store(2, ONE)
         self.assertEqual(
-            self.wait(self.index.known([b"00000002", b"00000009"])), {b"00000002"}
+            self.wait(self.index.places([b"00000002", b"00000009"])),
+            {b"00000002": {ONE}},
         )
         self.index.removed(EXPORT, gone)
         self.assertEqual(self.handles(ONE), [b"h1"])
