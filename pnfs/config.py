@@ -120,6 +120,10 @@ class ExportConfig:
     threshold: int = 0
 
 
+SCRUB_LIMIT = 100 << 20
+"""Bytes in a second from a data server: less than a disk gives."""
+
+
 @attrs.frozen
 class MDSConfig:
     """
@@ -135,6 +139,8 @@ class MDSConfig:
         cannot be read.
     @ivar autoRepair: what a data server has missed is repaired when it returns.
     @ivar repairLimit: bytes copied for that in a second; 0: as many as possible.
+    @ivar scrubInterval: seconds from the beginning of a scrub to that of the next; 0:
+        none begins by itself. scrubLimit: bytes that one reads in a second.
     @ivar courtesy: how long a client that is silent keeps its state if nobody else
         wants it.
     @ivar register: data servers with the cluster key may add themselves.
@@ -161,6 +167,8 @@ class MDSConfig:
     admin: AdminConfig = AdminConfig()
     autoRepair: bool = True
     repairLimit: int = 0
+    scrubInterval: float = 0.0
+    scrubLimit: int = SCRUB_LIMIT
     register: bool = False
 
 
@@ -384,6 +392,8 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         reserve=table.take("reserve", parseSize, None),
         autoRepair=table.take("auto_repair", boolean, True),
         repairLimit=table.take("repair_limit", parseSize, 0),
+        scrubInterval=table.take("scrub_interval", courtesy, 0.0),
+        scrubLimit=table.take("scrub_limit", parseSize, SCRUB_LIMIT),
         courtesy=table.take("courtesy", courtesy, 86400.0),
         metrics=table.take("metrics", metricsAddress, None),
         limits=_limits(file, table.table("limits")),

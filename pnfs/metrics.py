@@ -226,6 +226,37 @@ class DataServersCollector(Collector):
         yield size
 
 
+class ScrubCollector(Collector):
+    """
+    What the scrub has found: that under way, or the last one.
+    """
+
+    def __init__(self, scrub: Any) -> None:
+        """
+        @param scrub: L{pnfs.mds.scrub.Scrub}.
+        """
+        self._scrub = scrub
+
+    def collect(self) -> Iterator[Any]:
+        """
+        As C{Collector.collect}.
+        """
+        scrub = self._scrub
+        state = scrub.state
+        for name, text, value in (
+            ("running", "1 if one is under way", scrub.running),
+            ("began_seconds", "When it began", state.began / 1e9),
+            ("files", "Files looked at", state.files),
+            ("bytes", "Bytes of them compared", state.bytes),
+            ("not_seen", "Files that could not be looked at", state.busy),
+            ("wrong", "Files with copies missing or different", state.wrong),
+            ("orphans", "Data files that belong to nothing", len(state.orphans)),
+        ):
+            family = GaugeMetricFamily(f"pnfs_scrub_{name}", text)
+            family.add_metric((), float(value))
+            yield family
+
+
 class _QuietSite(Site):
     """
     Whoever asks for metrics asks often.

@@ -14,9 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 from twisted.web.wsgi import WSGIResource
 
+from pnfs.mds.scrubstate import Orphan, Problem, ScrubState
 from pnfs.metrics import (
     LATENCY_BOUNDS,
     DataServersCollector,
+    ScrubCollector,
     Latency,
     NFSCollector,
     metricsSite,
@@ -152,6 +154,25 @@ class CollectorTests(SynchronousTestCase):
         self.assertEqual(found[f"pnfs_device_errors_total({device},NFS4ERR_IO)"], 2)
         self.assertEqual(found[f"pnfs_device_operations_total({device},read)"], 1)
         self.assertEqual(found[f"pnfs_device_bytes_total({device},write)"], 400)
+
+    def test_scrub(self) -> None:
+        """
+        What the scrub has found.
+        """
+        state = ScrubState(files=7, bytes=70, busy=1, began=2 * 10**9)
+        state.problem(Problem(1, b"h", "is gone"))
+        state.orphans.append(Orphan(b"u", b"ab"))
+        found = told(ScrubCollector(Thing(running=True, state=state)))
+        for name, value in (
+            ("running", 1),
+            ("began_seconds", 2),
+            ("files", 7),
+            ("bytes", 70),
+            ("not_seen", 1),
+            ("wrong", 1),
+            ("orphans", 1),
+        ):
+            self.assertEqual(found[f"pnfs_scrub_{name}"], value)
 
 
 class SiteTests(SynchronousTestCase):

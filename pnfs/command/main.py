@@ -30,6 +30,7 @@ COMMANDS = {
     "why": "say why a client does or does not use pNFS",
     "mirror": "show, repair and compare the copies of mirrored files",
     "file": "show where the bytes of files are, and say where new ones go",
+    "scrub": "look for copies that are missing or differ, and for orphans",
 }
 
 _DESCRIPTION = """\

@@ -60,6 +60,8 @@ class DataFiles(SparseFiles, Copies):
     @ivar removals: data files being deleted in the background.
     @ivar degrading: files go on without lost mirrors.
     @ivar repair: of stale mirrors.
+    @ivar turns: by (export id, handle), who may do something now.
+    @ivar ragged: files some of whose data files may be shorter than they are.
     @ivar settings: what new files are to be like.
     """
 
@@ -73,14 +75,14 @@ class DataFiles(SparseFiles, Copies):
         self._servers = servers
         self._capabilities = capabilities
         self._wallTime = wallTime
-        self._turns = Turns()
+        self._turns = self.turns = Turns()
         self._stores = Turns()
         self._placing = Placing(servers, self._turns)
         self.settings = self._placing.settings
         self.degrading = Degrading(servers, self._placing)
         self._placing.degrading = self.degrading
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
-        self._ragged: set[tuple[int, bytes]] = set()
+        self._ragged = self.ragged = set[tuple[int, bytes]]()
         self._minted: dict[tuple[Any, ...], bytes] = {}
         self._copying = Copying(servers, self.mint, self._readColumn, clock.seconds)
         self.removals = Removals(servers.on, clock)

@@ -399,6 +399,14 @@ class FileIndex:
         walk = self.walk
         return await self._do(lambda store: store.unseen(export, walk, after, limit))
 
+    async def count(self) -> int:
+        """
+        How many files there are.
+
+        @raise IOFailed: the index cannot be read.
+        """
+        return await self._do(lambda store: store.count())
+
     async def named(self, after: bytes, limit: int) -> list[Found]:
         """
         All files, in the order of the names of their data files, from behind one on.

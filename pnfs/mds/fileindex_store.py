@@ -225,6 +225,13 @@ class IndexStore:
             (walk, export, after, limit),
         )
 
+    def count(self) -> int:
+        """
+        How many files there are.
+        """
+        (found,) = self._connection.execute("SELECT count(*) FROM files").fetchone()
+        return int(found)
+
     def named(self, after: bytes, limit: int) -> list[Found]:
         """
         All files, in the order of the names of their data files.

@@ -23,6 +23,7 @@ from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
 from pnfs.mds.commands.file import FileCommands
 from pnfs.mds.commands.mirror import MirrorCommands
+from pnfs.mds.commands.scrub import ScrubCommands
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.exporting import Exporting
@@ -38,8 +39,9 @@ from pnfs.mds.reload import Reloading
 from pnfs.mds.repairs import Repairs
 from pnfs.mds.resilver import Resilvering
 from pnfs.mds.room import noteFull
+from pnfs.mds.scrub import Scrub
 from pnfs.mds.verification import Verification
-from pnfs.metrics import DataServersCollector, Latency, NFSCollector
+from pnfs.metrics import DataServersCollector, Latency, NFSCollector, ScrubCollector
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
 from pnfs.nfs4.client import (
@@ -112,7 +114,7 @@ class MetadataServerService(NFSService):
 
     @ivar context: the L{ServerContext}, once it runs.
     @ivar administration: the L{Administration}, then.
-    @ivar repairs: L{Repairs} likewise.
+    @ivar repairs: L{Repairs} likewise; scrub: L{Scrub} likewise.
     @ivar registration: L{Registration} likewise.
     @ivar deviceNotifier: L{DeviceNotifier} likewise.
     @ivar index: the L{FileIndex}, likewise.
@@ -140,6 +142,7 @@ class MetadataServerService(NFSService):
         self._resilvering: Any = None
         self.administration: Any = None
         self.repairs: Any = None
+        self.scrub: Any = None
         self.registration: Any = None
         self.deviceNotifier: Any = None
         self._walk: Any = None
@@ -255,6 +258,10 @@ class MetadataServerService(NFSService):
         self.repairs.automatic = config.autoRepair
         self.repairs.limit = config.repairLimit
         self.repairs.index = self.index
+        self.scrub = Scrub(
+            server, servers, data, self.repairs, config.state, self.inThread
+        )
+        self.scrub.configure(config.scrubInterval, config.scrubLimit)
         self._health = health = Health(servers, clock, config.failure)
         health.enabled = data.degrading.enabled = config.degrade
         servers.readErrorSeconds = config.readError
@@ -288,6 +295,7 @@ class MetadataServerService(NFSService):
             self.index, clock, lambda: list(server.exports.byPath.values())
         )
         self._walk.go()
+        self.scrub.start()
         self.sweepLeases(clients, server.sessions)
         self._reloader = Reloading(
             config,
@@ -310,6 +318,9 @@ class MetadataServerService(NFSService):
         self.administration.commands.add(
             MirrorCommands(membership, self.repairs, verification).commands
         )
+        self.administration.commands.add(
+            ScrubCommands(membership, self.scrub, self.index, clock).commands
+        )
         compound = CompoundServer(server, mdsTables())
         return (
             [
@@ -319,6 +330,7 @@ class MetadataServerService(NFSService):
             [
                 NFSCollector(server, lambda: self.rpc.counters),
                 DataServersCollector(servers, server.recaller, layouts),
+                ScrubCollector(self.scrub),
             ],
         )
 
@@ -376,6 +388,7 @@ class MetadataServerService(NFSService):
         self._health.enabled = self._data.degrading.enabled = new.degrade
         self.repairs.automatic = new.autoRepair
         self.repairs.limit = new.repairLimit
+        self.scrub.configure(new.scrubInterval, new.scrubLimit)
         self.registration.enabled = new.register
         if new.limits.slots != old.limits.slots:
             sessions = server.sessions
@@ -449,6 +462,8 @@ class MetadataServerService(NFSService):
         """
         See L{NFSService.finish}.
         """
+        if self.scrub is not None:
+            self.scrub.stop()
         if self.repairs is not None:
             self.repairs.stop()
         if self.administration is not None:

@@ -6,7 +6,8 @@ Who may do something to a file's data now: many that share, or one alone.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from contextlib import asynccontextmanager
+from typing import Any, AsyncIterator
 
 from twisted.internet.defer import Deferred
 
@@ -66,6 +67,17 @@ class Turns:
             return True
         line.sharing += 1
         return False
+
+    @asynccontextmanager
+    async def alone(self, key: Any) -> AsyncIterator[None]:
+        """
+        As L{take} and L{give} with what is done between them.
+        """
+        await self.take(key)
+        try:
+            yield
+        finally:
+            self.give(key)
 
     def give(self, key: Any) -> None:
         """
