@@ -85,7 +85,9 @@ class Copies:
         See L{pnfs.interfaces.IFileData.copy}. A file without data files gets them
         where the source has its own.
         """
-        origin = (await self._placing.place(sourceExport, source)).live
+        switches = self._placing.switches
+        there = await self._placing.place(sourceExport, source)
+        origin = there.live
         end = offset + count
         placement = await self._placing.share(export, inode, end, origin)
         try:
@@ -93,6 +95,8 @@ class Copies:
             found = await self._copying.slice(
                 placement, offset, origin, sourceOffset, count
             )
+            if switches != self._placing.switches:
+                await self._placing.requireSteady(sourceExport, source, there)
             await self._grown(export, inode, placement, offset, found.done)
         finally:
             self._turns.unshare((export.id, inode.handle))
@@ -113,7 +117,9 @@ class Copies:
         See L{pnfs.interfaces.IFileData.clone}. Nobody writes through the metadata
         server meanwhile.
         """
-        origin = (await self._placing.place(sourceExport, source)).live
+        switches = self._placing.switches
+        there = await self._placing.place(sourceExport, source)
+        origin = there.live
         await self._placing.place(export, inode, origin)
         key = (export.id, inode.handle)
         await self._turns.take(key)
@@ -121,6 +127,8 @@ class Copies:
             await self._placing.grown(export, inode, offset + count)
             placement: Any = await self._placing.writable(export, inode)
             await self._copying.clone(placement, offset, origin, sourceOffset, count)
+            if switches != self._placing.switches:
+                await self._placing.requireSteady(sourceExport, source, there)
             await self._grown(export, inode, placement, offset, count)
         finally:
             self._turns.give(key)

@@ -32,6 +32,7 @@ from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.degrade import Degrading
 from pnfs.mds.holes import SparseFiles
+from pnfs.mds.moving import Moving
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.removals import Removals
 from pnfs.mds.repair import FileRepair
@@ -59,10 +60,10 @@ class DataFiles(SparseFiles, Copies):
 
     @ivar removals: data files being deleted in the background.
     @ivar degrading: files go on without lost mirrors.
-    @ivar repair: of stale mirrors.
     @ivar turns: by (export id, handle), who may do something now.
     @ivar ragged: files some of whose data files may be shorter than they are.
     @ivar settings: what new files are to be like.
+    @ivar repair: of stale mirrors; moving: of files to other data servers.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class DataFiles(SparseFiles, Copies):
         self._copying = Copying(servers, self.mint, self._readColumn, clock.seconds)
         self.removals = Removals(servers.on, clock)
         self.repair = FileRepair(servers, self._placing, self._turns, self._copying)
+        self.moving = Moving(servers, self._placing, self._turns, self.repair.transfer)
 
     def keepIndex(self, index: Any) -> None:
         """
@@ -287,17 +289,23 @@ class DataFiles(SparseFiles, Copies):
         size = inode.size
         if offset >= size or count == 0:
             return ReadResult([], 0, offset + count >= size)
+        placing = self._placing
+        switches = placing.switches
         placement = await export.backend.loadPlacement(inode)
         count = min(count, size - offset)
         if placement is None:
             return ReadResult([bytes(count)], count, offset + count >= size)
-        placement = placement.live
-        results = await gather(
-            [
-                self._readColumn(placement, column, start, length)
-                for column, start, length in pieces(placement, offset, count)
-            ]
-        )
+        live = placement.live
+        try:
+            results = await gather(
+                [
+                    self._readColumn(live, column, start, length)
+                    for column, start, length in pieces(live, offset, count)
+                ]
+            )
+        finally:
+            if switches != placing.switches:
+                await placing.requireSteady(export, inode, placement)
         found = [piece for result in results for piece in result]
         return ReadResult(found, count, offset + count >= size)
 
@@ -435,16 +443,22 @@ class DataFiles(SparseFiles, Copies):
         """
         See L{IFileData.commit}.
         """
+        switches = self._placing.switches
         placement = await self._placing.writable(export, inode)
         if placement is None:
             return bytes(8)
         uuids = placement.dataServers
-        verifiers = await gather(
-            [
-                self._servers.onFile(uuid, lambda ds: ds.commit(placement.name, 0, 0))
-                for uuid in uuids
-            ]
-        )
+        try:
+            verifiers = await gather(
+                [
+                    self._servers.onFile(u, lambda ds: ds.commit(placement.name, 0, 0))
+                    for u in uuids
+                ]
+            )
+        except BackendError:
+            if switches != self._placing.switches:
+                raise Unreachable("files have gone elsewhere meanwhile") from None
+            raise
         if (export.id, inode.handle) in self._ragged:
             await self.refresh(export, inode)
         return self._combined(placement, dict(zip(uuids, verifiers)))

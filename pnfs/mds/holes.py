@@ -74,6 +74,29 @@ class SparseFiles:
                 problem = error
         raise self._servers.lost(mirrors, problem)
 
+    async def _steadily(
+        self,
+        export: Any,
+        inode: Inode,
+        call: Callable[[Placement], Awaitable[_T]],
+    ) -> Optional[_T]:
+        """
+        Look into a file where it is.
+
+        @return: None if it has no data files.
+        @raise Unreachable: it has gone elsewhere meanwhile.
+        """
+        placing = self._placing
+        switches = placing.switches
+        placement = await export.backend.loadPlacement(inode)
+        if placement is None:
+            return None
+        try:
+            return await call(placement.live)
+        finally:
+            if switches != placing.switches:
+                await placing.requireSteady(export, inode, placement)
+
     # -- seeking -------------------------------------------------------------------
 
     async def seek(
@@ -85,16 +108,18 @@ class SparseFiles:
         size = inode.size
         if offset >= size:
             return None
-        placement = await export.backend.loadPlacement(inode)
-        if placement is None:
+        if not inode.hasPlacement:
             return offset if hole else None
-        placement = placement.live
-        if hole:
-            return min(size, await self._seekHole(placement, offset, size))
-        if placement.chunk:
-            return await self._seekInChunks(placement, offset, size)
-        found = await self._seekData(placement, offset)
-        return None if found is None or found >= size else found
+
+        async def look(placement: Placement) -> Optional[int]:
+            if hole:
+                return min(size, await self._seekHole(placement, offset, size))
+            if placement.chunk:
+                return await self._seekInChunks(placement, offset, size)
+            found = await self._seekData(placement, offset)
+            return None if found is None or found >= size else found
+
+        return await self._steadily(export, inode, look)
 
     def _ask(
         self, placement: Placement, column: int, offset: int, hole: bool
@@ -202,18 +227,20 @@ class SparseFiles:
         size = inode.size
         if offset >= size or count == 0:
             return SegmentsResult([], 0, offset + count >= size)
-        placement = await export.backend.loadPlacement(inode)
         count = min(count, size - offset)
         eof = offset + count >= size
-        if placement is None:
+
+        async def read(placement: Placement) -> list[list[Segment]]:
+            return await gather(
+                [
+                    self._segmentsOf(placement, column, start, length)
+                    for column, start, length in pieces(placement, offset, count)
+                ]
+            )
+
+        results = await self._steadily(export, inode, read)
+        if results is None:
             return SegmentsResult([Segment(offset, count, None)], count, eof)
-        placement = placement.live
-        results = await gather(
-            [
-                self._segmentsOf(placement, column, start, length)
-                for column, start, length in pieces(placement, offset, count)
-            ]
-        )
         segments: list[Segment] = []
         for found in results:
             for segment in found:

@@ -6,7 +6,7 @@ The files of an export that have data files, and having one of them to oneself.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, AsyncIterator, Iterator
+from typing import Any, AsyncIterator, Iterator, Optional
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -21,14 +21,16 @@ PAGE = 256
 
 
 async def placedFiles(
-    export: Any, clock: IReactorTime
+    export: Any, clock: IReactorTime, top: Optional[tuple[bytes, str]] = None
 ) -> AsyncIterator[tuple[Inode, str]]:
     """
     All of them with their paths, a file with several names several times. What is
     made or renamed meanwhile may be missed.
+
+    @param top: only below the directory with this handle and path.
     """
     backend = export.backend
-    left = [(backend.root.handle, export.path.rstrip("/"))]
+    left = [(backend.root.handle, export.path.rstrip("/")) if top is None else top]
     while left:
         handle, path = left.pop()
         try:

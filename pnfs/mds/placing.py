@@ -31,6 +31,8 @@ class Placing(Growing):
         mirrors that are lost.
     @ivar index: L{pnfs.mds.fileindex.FileIndex}, if one is kept.
     @ivar settings: what new files are to be like.
+    @ivar switches: grows whenever a file with data has gone elsewhere. Who has read
+        meanwhile may have read what was taken away (L{requireSteady}).
     """
 
     def __init__(self, servers: DataServers, turns: Turns) -> None:
@@ -43,6 +45,7 @@ class Placing(Growing):
         self.degrading: Any = None
         self.index: Any = None
         self.settings = Settings()
+        self.switches = 0
         self._sequence = 0
         self._moving: set[tuple[int, bytes]] = set()
         self._moved: set[tuple[int, bytes]] = set()
@@ -144,6 +147,31 @@ class Placing(Growing):
         if index is not None:
             index.stored(export, inode, new)
 
+    def switched(self, export: Any, inode: Inode) -> None:
+        """
+        A file is elsewhere now; before anything is taken away where it was.
+        """
+        self.switches += 1
+        self._remember((export.id, inode.handle))
+
+    async def requireSteady(
+        self, export: Any, inode: Inode, placement: Placement
+    ) -> None:
+        """
+        To be called by who has read from a file's data files while C{switches} grew.
+
+        @raise Unreachable: it was this file; what was read there may have been taken
+            away before, so it is to be read again.
+        """
+        if await export.backend.loadPlacement(inode) != placement:
+            raise Unreachable("the file has gone elsewhere meanwhile")
+
+    def _remember(self, key: tuple[int, bytes]) -> None:
+        if len(self._moved) >= _MOVED:
+            # Whoever still works with an earlier placement has begun long since.
+            self._moved.clear()
+        self._moved.add(key)
+
     async def better(
         self, export: Any, inode: Inode, like: Placement
     ) -> Optional[Placement]:
@@ -191,16 +219,13 @@ class Placing(Growing):
                     for uuid in new.dataServers
                 ]
             )
-            if len(self._moved) >= _MOVED:
-                # Whoever still works with an earlier placement has begun long since.
-                self._moved.clear()
-            self._moved.add(key)
+            self._remember(key)
             stored = await self.change(
                 export,
                 inode,
                 lambda now: (
                     attrs.evolve(now, columns=new.columns, epoch=now.epoch + 1)
-                    if now.columns == old.columns
+                    if now.columns == old.columns and now.next is None
                     else now
                 ),
             )
@@ -361,6 +386,40 @@ class Placing(Growing):
         if self._servers.unknown(export):
             raise Unreachable("data servers have never answered yet")
         raise NoSpace(reason or "every data server is full")
+
+    def ranked(
+        self, export: Any, inode: Inode, count: int, room: int
+    ) -> Sequence[DataServer]:
+        """
+        The data servers that could be given some of a file now, best first.
+
+        @param count: how many are wanted.
+        @param room: bytes it may need at each of them.
+        @raise ValueError: none of them may be used; one line that says why.
+        """
+        servers = [
+            server
+            for server in self._servers.serving(export)
+            if export.label in ("", server.label)
+            and self._servers.up(server.uuid)
+            and self._servers.roomy(server.uuid)
+            and (server.spaceFree is None or server.spaceFree > room)
+        ]
+        if not servers:
+            return ()
+        self._sequence += 1
+        request = PlaceRequest(
+            stripeUnit=export.stripeUnit,
+            stripeCount=min(count, len(servers)),
+            mirrors=1,
+            name=objectName(export.id, inode.handle),
+            sequence=self._sequence,
+            path=export.backend.pathOf(inode),
+        )
+        found: Sequence[DataServer] = (export.policy or _IN_TURN).order(
+            request, servers
+        )
+        return found
 
     async def _createOne(self, ds: Any, inode: Inode, placement: Placement) -> None:
         await ds.create(

@@ -40,6 +40,7 @@ class Faulty:
 
     @ivar inner: the backend behind it.
     @ivar down: every call fails with L{Unreachable}.
+    @ivar gate: called with the name of each call; may raise.
     @ivar failing: call name to the exception it raises.
     @ivar held: call name to the Deferred it waits for before it is carried out; or
         C{"after NAME"}: after.
@@ -52,6 +53,7 @@ class Faulty:
         self.inner = inner
         self.shy = False
         self.down = False
+        self.gate: Optional[Callable[[str], None]] = None
         self.failing: dict[str, Exception] = {}
         self.held: dict[str, Deferred[None]] = {}
         self.calls: list[str] = []
@@ -80,6 +82,8 @@ class Faulty:
                 await held
             if self.down:
                 raise Unreachable("down")
+            if self.gate is not None:
+                self.gate(name)
             if name in self.failing:
                 raise self.failing[name]
             result = await function(*args)
