@@ -9,15 +9,10 @@ import argparse
 from typing import Any
 
 from pnfs.command.administer import addControlOptions, control, size, table
+from pnfs.command.moves import addJobOptions, runJob
 
 _NAMED = {
     "show": ("ds.show", "show one", "Show all that is known of a data server."),
-    "drain": (
-        "ds.drain",
-        "give it no new files",
-        "From now on no new files go there; what is there stays in use. "
-        "'pnfs ds enable' calls it off.",
-    ),
     "disable": (
         "ds.disable",
         "do not use it any more",
@@ -41,7 +36,7 @@ _NAMED = {
         "Forget a data server where no file is left. Drain it first.",
     ),
 }
-_FORCED = ("drain", "disable", "kill")
+_FORCED = ("disable", "kill")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +62,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 help="even if files can then not be read, or new ones not be made",
             )
         addControlOptions(one, f"pnfs ds {action} ds1")
+    drain = actions.add_parser(
+        "drain",
+        help="have everything that it has go elsewhere",
+        description="From now on no new files go there, and what is there moves to "
+        "others while clients use it; wait until it has nothing left. Then 'pnfs ds "
+        "remove' forgets it. After Ctrl-C the metadata server goes on; 'pnfs jobs' "
+        "shows how far it is. 'pnfs ds enable' calls it off.",
+    )
+    drain.add_argument("name", metavar="NAME", help="the data server")
+    drain.add_argument(
+        "--force",
+        action="store_true",
+        help="even if new files, or what it has, may then find no room",
+    )
+    addJobOptions(drain, "pnfs ds drain ds1 --limit 200MiB")
     assign = actions.add_parser(
         "assign",
         help="say for which exports it is",
@@ -137,6 +147,9 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "list":
         return control("ds list", args, "ds.list", {}, _showAll)
     values: dict[str, Any] = {"name": args.name}
+    if args.action == "drain":
+        values["force"] = args.force
+        return runJob("ds drain", args, "ds.drain", values, lambda told: told["job"])
     if args.action == "add":
         values |= {
             "address": args.address,

@@ -13,6 +13,7 @@ from typing import Any
 from pnfs.client.placement import Where, addressText, describe
 from pnfs.client.url import URL
 from pnfs.command.administer import addControlOptions, control
+from pnfs.command.moves import addJobOptions, addPaths, runJob
 from pnfs.command.remote import (
     URL_HELP,
     Mounts,
@@ -51,6 +52,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     addRemoteOptions(show)
     addControlOptions(show, "pnfs file show /export/home/notes.txt")
     _configureSet(actions)
+    move = actions.add_parser(
+        "move",
+        help="have files go to other data servers",
+        description="Have files go to the data servers that are named while they are "
+        "used, and wait until that is done. After Ctrl-C the metadata server goes on; "
+        "'pnfs jobs' shows how far it is, and calls it off.",
+    )
+    addPaths(move)
+    move.add_argument(
+        "--to",
+        required=True,
+        metavar="DS[,DS]",
+        help="the data servers, as many as a file is on; with --from those that may "
+        "take its place",
+    )
+    move.add_argument(
+        "--from",
+        dest="leaving",
+        default="",
+        metavar="DS",
+        help="only what is on this one",
+    )
+    addJobOptions(move, "pnfs file move /export/home/a --from ds1 --to ds4")
 
 
 def _configureSet(actions: Any) -> None:
@@ -99,6 +123,13 @@ def run(args: argparse.Namespace) -> int:
     """
     Do it. @return: the exit status.
     """
+    if args.action == "move":
+        values = {
+            "paths": args.paths,
+            "to": [name for name in args.to.split(",") if name],
+            "from": args.leaving,
+        }
+        return runJob("file move", args, "file.move", values)
     if args.action == "set":
         return _set(args)
     status = 0

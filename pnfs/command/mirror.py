@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from pnfs.command.administer import addControlOptions, control, size, table
+from pnfs.command.moves import addJobOptions, addPaths, runJob
 from pnfs.configvalues import parseSize
 
 
@@ -17,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """
     Add the command's options.
     """
-    parser.description = "Show, repair and compare the copies of mirrored files."
+    parser.description = "Show, repair, compare, add and remove copies of files."
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     status = actions.add_parser(
         "status",
@@ -63,6 +64,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Ctrl-C ends it.",
     )
     addControlOptions(verify, "pnfs mirror verify")
+    _configureCount(actions)
+
+
+def _configureCount(actions: Any) -> None:
+    """
+    More copies, or fewer.
+    """
+    for action, copies, where, most in (
+        ("add", 2, "to", "at least"),
+        ("remove", 1, "from", "at most"),
+    ):
+        one = actions.add_parser(
+            action,
+            help=f"{action} copies of files",
+            description=f"{action.capitalize()} copies of files while they are used, "
+            "and wait until that is done. After Ctrl-C the metadata server goes on; "
+            "'pnfs jobs' shows how far it is, and calls it off.",
+        )
+        addPaths(one)
+        one.add_argument(
+            "--copies",
+            type=int,
+            default=copies,
+            metavar="N",
+            help=f"each file is to have {most} so many (%(default)s)",
+        )
+        one.add_argument(
+            f"--{where}",
+            dest="where",
+            default="",
+            metavar="DS",
+            help=f"instead: the one {'to be ' if where == 'to' else ''}on this server",
+        )
+        addJobOptions(one, f"pnfs mirror {action} /export/home --copies {copies}")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,6 +105,10 @@ def run(args: argparse.Namespace) -> int:
     Do it. @return: the exit status.
     """
     values: dict[str, Any] = {}
+    if args.action in ("add", "remove"):
+        where = "to" if args.action == "add" else "from"
+        values = {"paths": args.paths, "copies": args.copies, where: args.where}
+        return runJob(f"mirror {args.action}", args, f"mirror.{args.action}", values)
     if args.action == "verify":
         return control(
             "mirror verify",

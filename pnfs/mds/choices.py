@@ -43,7 +43,7 @@ class Site:
     placing: Placing
     index: Any = None
 
-    def ranked(
+    async def ranked(
         self, export: Any, inode: Inode, count: int, room: int
     ) -> Sequence[bytes]:
         """
@@ -52,7 +52,7 @@ class Site:
         @raise Impossible: none of them may be used.
         """
         try:
-            found = self.placing.ranked(export, inode, count, room)
+            found = await self.placing.ranked(export, inode, count, room)
         except ValueError as error:
             raise Impossible(str(error)) from None
         return [server.uuid for server in found]
@@ -112,7 +112,7 @@ class Choice(ABC):
         """
 
     @abstractmethod
-    def choose(
+    async def choose(
         self, export: Any, inode: Inode, placement: Placement
     ) -> Optional[Placement]:
         """
@@ -165,7 +165,7 @@ class Away(Choice):
         counts: tuple[int, int] = (await index.counts()).get(self.uuid, (0, 0))
         return counts[0]
 
-    def choose(
+    async def choose(
         self, export: Any, inode: Inode, placement: Placement
     ) -> Optional[Placement]:
         """
@@ -173,7 +173,7 @@ class Away(Choice):
         """
         if self.uuid not in placement.dataServers:
             return None
-        ranked = self.site.ranked(export, inode, 1, inode.size)
+        ranked = await self.site.ranked(export, inode, 1, inode.size)
         ranked = [uuid for uuid in ranked if uuid != self.uuid]
         target = targets.away(placement, self.uuid, ranked)
         return targets.require(export, placement, target)
@@ -225,18 +225,20 @@ class Below(Choice):
         return ", ".join(path for path, _, _ in self.paths)
 
     @abstractmethod
-    def target(self, export: Any, inode: Inode, placement: Placement) -> Placement:
+    async def target(
+        self, export: Any, inode: Inode, placement: Placement
+    ) -> Placement:
         """
         Where a file is to be.
         """
 
-    def choose(
+    async def choose(
         self, export: Any, inode: Inode, placement: Placement
     ) -> Optional[Placement]:
         """
         See L{Choice.choose}.
         """
-        target = self.target(export, inode, placement)
+        target = await self.target(export, inode, placement)
         if (target.columns, target.stripeUnit, target.chunk) == (
             placement.columns,
             placement.stripeUnit,
@@ -267,7 +269,9 @@ class Onto(Below):
         leaving = f" from {self.site.name(self.leaving)}" if self.leaving else ""
         return f"move {self.where}{leaving} to {names}"
 
-    def target(self, export: Any, inode: Inode, placement: Placement) -> Placement:
+    async def target(
+        self, export: Any, inode: Inode, placement: Placement
+    ) -> Placement:
         """
         See L{Below.target}.
         """
@@ -291,7 +295,9 @@ class Stripes(Below):
         """
         return f"restripe {self.where} to {self.args['count']}"
 
-    def target(self, export: Any, inode: Inode, placement: Placement) -> Placement:
+    async def target(
+        self, export: Any, inode: Inode, placement: Placement
+    ) -> Placement:
         """
         See L{Below.target}.
         """
@@ -301,7 +307,7 @@ class Stripes(Below):
             count == 1 or unit == placement.stripeUnit
         ):
             return targets.striped(placement, count, unit, ())
-        ranked = self.site.ranked(export, inode, count, inode.size // count)
+        ranked = await self.site.ranked(export, inode, count, inode.size // count)
         return targets.striped(placement, count, unit, ranked)
 
 
@@ -332,7 +338,9 @@ class Mirrors(Below):
             return f"{self.where}: at least {self.least} copies"
         return f"{self.where}: at most {self.most} copies"
 
-    def target(self, export: Any, inode: Inode, placement: Placement) -> Placement:
+    async def target(
+        self, export: Any, inode: Inode, placement: Placement
+    ) -> Placement:
         """
         See L{Below.target}.
         """
@@ -347,7 +355,7 @@ class Mirrors(Below):
             return targets.mirrored(placement, max(widths) + 1, [self.to])
         if self.least > min(widths):
             count = max(self.least, max(widths))
-            ranked = self.site.ranked(export, inode, count, inode.size)
+            ranked = await self.site.ranked(export, inode, count, inode.size)
             return targets.mirrored(placement, count, ranked)
         if 0 < self.most < max(widths):
             return targets.mirrored(placement, self.most, ())

@@ -163,16 +163,26 @@ class Jobs:
         """
         return [job for job in self.jobs.values() if job.active]
 
-    def begin(self, kind: str, args: Mapping[str, Any], limit: int = 0) -> Job:
+    def find(self, kind: str, args: Mapping[str, Any]) -> Optional[Job]:
         """
-        Have one more; it is durable when this returns.
-
-        @raise BackendError: that is not possible.
+        The very job, if it has not ended.
         """
         for job in self.active:
             if job.choice.kind == kind and job.choice.args == args:
-                job.limit = limit
                 return job
+        return None
+
+    def begin(self, kind: str, args: Mapping[str, Any], limit: int = 0) -> Job:
+        """
+        Have one more; it is durable when this returns. The very job that is under way
+        gets the limit.
+
+        @raise BackendError: that is not possible.
+        """
+        found = self.find(kind, args)
+        if found is not None:
+            found.limit = limit
+            return found
         if len(self.active) >= LIMIT:
             raise BackendError(
                 f"there are {LIMIT} jobs already; 'pnfs jobs' lists them"

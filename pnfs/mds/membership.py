@@ -426,8 +426,7 @@ class Membership:
             ) from None
         if left:
             raise Refused(
-                f"files are left on {name}; after 'pnfs ds drain {name}', copy them, "
-                "and remove the originals"
+                f"files are left on {name}; 'pnfs ds drain {name}' moves them away"
             )
         if member.gone or member.state.takesNew:
             raise Refused(f"{name} has been changed meanwhile; look at it again")

@@ -177,10 +177,10 @@ class Mover:
         if placement is None or file.unlinked:
             return False
         old = placement.next
-        target = choice.choose(export, inode, attrs.evolve(placement, next=None))
+        target = await choice.choose(export, inode, attrs.evolve(placement, next=None))
         if old is not None:
             seen.update(placement.everywhere)
-            if target is not None and _right(choice, file, placement, old):
+            if target is not None and await _right(choice, file, placement, old):
                 target = old
             elif not await self._settled(file):
                 if target is not None:
@@ -216,12 +216,14 @@ class Mover:
         return True
 
 
-def _right(choice: Choice, file: FileState, now: Placement, next: Placement) -> bool:
+async def _right(
+    choice: Choice, file: FileState, now: Placement, next: Placement
+) -> bool:
     """
     Is what was begun still what is wanted?
     """
     there = attrs.evolve(next, stale=(), epoch=now.epoch)
     try:
-        return choice.choose(file.export, file.inode, there) is None
+        return await choice.choose(file.export, file.inode, there) is None
     except Impossible:
         return False

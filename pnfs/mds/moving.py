@@ -60,6 +60,8 @@ class Interfered(BackendError):
 class Moving:
     """
     Moves files.
+
+    @ivar placing: where files are.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Moving:
         transfer: Transfer,
     ) -> None:
         self._servers = servers
-        self._placing = placing
+        self.placing = placing
         self._turns = turns
         self._transfer = transfer
 
@@ -90,7 +92,7 @@ class Moving:
                 raise Interfered("the file is somewhere else meanwhile")
             return old if old.next == wanted else attrs.evolve(old, next=wanted)
 
-        placement = await self._placing.change(export, inode, change)
+        placement = await self.placing.change(export, inode, change)
         if placement is None:
             raise Interfered("the file has no data files")
         await self._create(inode, placement)
@@ -158,9 +160,9 @@ class Moving:
                 return switched(old)
 
             try:
-                new = await self._placing.change(export, inode, switch)
+                new = await self.placing.change(export, inode, switch)
             finally:
-                self._placing.switched(export, inode)
+                self.placing.switched(export, inode)
             if new is not None:
                 await self._servers.fenceAll(new)
         finally:
@@ -196,7 +198,7 @@ class Moving:
                 raise Interfered("the file is somewhere else meanwhile")
             return attrs.evolve(old, next=None)
 
-        await self._placing.change(export, inode, change)
+        await self.placing.change(export, inode, change)
 
     # -- data servers ----------------------------------------------------------------
 

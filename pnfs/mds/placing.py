@@ -387,7 +387,7 @@ class Placing(Growing):
             raise Unreachable("data servers have never answered yet")
         raise NoSpace(reason or "every data server is full")
 
-    def ranked(
+    async def ranked(
         self, export: Any, inode: Inode, count: int, room: int
     ) -> Sequence[DataServer]:
         """
@@ -397,11 +397,11 @@ class Placing(Growing):
         @param room: bytes it may need at each of them.
         @raise ValueError: none of them may be used; one line that says why.
         """
+        wanted = await self.settings.wanted(export, inode)
         servers = [
             server
-            for server in self._servers.serving(export)
-            if export.label in ("", server.label)
-            and self._servers.up(server.uuid)
+            for server in wanted.among(self._servers.serving(export))
+            if self._servers.up(server.uuid)
             and self._servers.roomy(server.uuid)
             and (server.spaceFree is None or server.spaceFree > room)
         ]
@@ -409,16 +409,14 @@ class Placing(Growing):
             return ()
         self._sequence += 1
         request = PlaceRequest(
-            stripeUnit=export.stripeUnit,
+            stripeUnit=wanted.settings.stripeUnit or 0,
             stripeCount=min(count, len(servers)),
             mirrors=1,
             name=objectName(export.id, inode.handle),
             sequence=self._sequence,
             path=export.backend.pathOf(inode),
         )
-        found: Sequence[DataServer] = (export.policy or _IN_TURN).order(
-            request, servers
-        )
+        found: Sequence[DataServer] = wanted.policy.order(request, servers)
         return found
 
     async def _createOne(self, ds: Any, inode: Inode, placement: Placement) -> None:

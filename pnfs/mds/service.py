@@ -21,8 +21,10 @@ from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
+from pnfs.mds.choices import Site
 from pnfs.mds.commands.file import FileCommands
 from pnfs.mds.commands.mirror import MirrorCommands
+from pnfs.mds.commands.moves import MoveCommands
 from pnfs.mds.commands.scrub import ScrubCommands
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
@@ -33,7 +35,9 @@ from pnfs.mds.fileindex_walk import IndexWalk
 from pnfs.mds.health import Health
 from pnfs.mds.intents import WriteIntents
 from pnfs.mds.member import Member
+from pnfs.mds.jobs import Jobs
 from pnfs.mds.membership import Membership
+from pnfs.mds.mover import Mover
 from pnfs.mds.registration import Registration
 from pnfs.mds.reload import Reloading
 from pnfs.mds.repairs import Repairs
@@ -114,7 +118,7 @@ class MetadataServerService(NFSService):
 
     @ivar context: the L{ServerContext}, once it runs.
     @ivar administration: the L{Administration}, then.
-    @ivar repairs: L{Repairs} likewise; scrub: L{Scrub} likewise.
+    @ivar repairs: L{Repairs} likewise; scrub: L{Scrub}; jobs: L{Jobs}.
     @ivar registration: L{Registration} likewise.
     @ivar deviceNotifier: L{DeviceNotifier} likewise.
     @ivar index: the L{FileIndex}, likewise.
@@ -143,6 +147,7 @@ class MetadataServerService(NFSService):
         self.administration: Any = None
         self.repairs: Any = None
         self.scrub: Any = None
+        self.jobs: Any = None
         self.registration: Any = None
         self.deviceNotifier: Any = None
         self._walk: Any = None
@@ -311,6 +316,9 @@ class MetadataServerService(NFSService):
         self.registration = Registration(
             membership, config.key, clock, entropy, config.register
         )
+        site = Site(server, servers, data.moving.placing, self.index)
+        self.jobs = Jobs(config.state, site, Mover(server, data))
+        self.jobs.start()
         verification = Verification(server, servers, data)
         self.administration.commands.add(
             FileCommands(server, servers, data.settings).commands
@@ -321,6 +329,7 @@ class MetadataServerService(NFSService):
         self.administration.commands.add(
             ScrubCommands(membership, self.scrub, self.index, clock).commands
         )
+        self.administration.commands.add(MoveCommands(membership, self.jobs).commands)
         compound = CompoundServer(server, mdsTables())
         return (
             [
@@ -466,6 +475,8 @@ class MetadataServerService(NFSService):
             self.scrub.stop()
         if self.repairs is not None:
             self.repairs.stop()
+        if self.jobs is not None:
+            self.jobs.stop()
         if self.administration is not None:
             await self.administration.stop()
         if self._data is not None:

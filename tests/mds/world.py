@@ -256,6 +256,7 @@ class SiteCase(SynchronousTestCase):
             self.mds._sweep,
             self.mds._health,
             self.mds.repairs,
+            self.mds.jobs,
             self.mds._resilvering,
         ):
             part.stop()

@@ -20,7 +20,7 @@ from pnfs.values import DSState
 
 class DataServerCommands:
     """
-    C{ds.*}.
+    C{ds.*}, but for C{ds.drain} (L{pnfs.mds.commands.moves}).
     """
 
     def __init__(self, membership: Membership) -> None:
@@ -31,7 +31,6 @@ class DataServerCommands:
             "ds.add": self.add,
             "ds.assign": self.assign,
             "ds.class": self.classify,
-            "ds.drain": self.drain,
             "ds.disable": self.disable,
             "ds.kill": self.kill,
             "ds.enable": self.enable,
@@ -102,12 +101,6 @@ class DataServerCommands:
         request.finish()
         self._membership.classify(member, text)
         return self._describe(member)
-
-    async def drain(self, request: Request) -> Any:
-        """
-        No new files; what is there moves away.
-        """
-        return await self._set(request, DSState.DRAINING)
 
     async def disable(self, request: Request) -> Any:
         """

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+import attrs
+
 from pnfs.admin.control import Command, Refused, Request
 from pnfs.configvalues import stripeUnit
 from pnfs.mds.choices import KINDS, Choice
+from pnfs.mds.commands.ds import describe as describeServer
 from pnfs.mds.commands.paths import find
 from pnfs.mds.jobs import Job, Jobs
 from pnfs.mds.member import Member
@@ -20,7 +23,7 @@ from pnfs.mds.membership import Membership
 from pnfs.mds.targets import Impossible
 from pnfs.mds.withdrawal import pause
 from pnfs.namespace.exports import Export
-from pnfs.values import FileType, Inode
+from pnfs.values import DSState, FileType, Inode
 
 TELL_SECONDS = 0.5
 """How often progress is told."""
@@ -32,17 +35,19 @@ PATHS_LIMIT = 1000
 
 class MoveCommands:
     """
-    C{file.move}, C{restripe}, C{mirror.add}, C{mirror.remove}, C{jobs.*}.
+    C{file.move}, C{restripe}, C{mirror.add}, C{mirror.remove}, C{ds.drain}, C{jobs.*}.
     """
 
     def __init__(self, membership: Membership, jobs: Jobs) -> None:
         self._membership = membership
         self._jobs = jobs
+        membership.servers.onState.append(self._stateChanged)
         self.commands: Mapping[str, Command] = {
             "file.move": self.move,
             "restripe": self.restripe,
             "mirror.add": self.addMirror,
             "mirror.remove": self.removeMirror,
+            "ds.drain": self.drain,
             "jobs.list": self.list,
             "jobs.cancel": self.cancel,
             "jobs.wait": self.wait,
@@ -65,7 +70,7 @@ class MoveCommands:
         if leaving in to:
             raise Refused(f"{name} cannot be left and be gone to; name another one")
         args = {
-            "files": [(path, e.id, i.handle.hex()) for path, e, i in files],
+            "files": [[path, e.id, i.handle.hex()] for path, e, i in files],
             "to": [member.uuid.hex() for member in to],
             "from": "" if leaving is None else leaving.uuid.hex(),
         }
@@ -88,7 +93,7 @@ class MoveCommands:
             except ValueError as error:
                 raise Refused(f"stripe unit: {error}") from None
         args = {
-            "files": [(path, e.id, i.handle.hex()) for path, e, i in files],
+            "files": [[path, e.id, i.handle.hex()] for path, e, i in files],
             "count": count,
             "unit": unit,
         }
@@ -118,13 +123,43 @@ class MoveCommands:
             member = self._taking(name) if adding else self._membership.member(name)
             uuid = member.uuid.hex()
         args = {
-            "files": [(path, e.id, i.handle.hex()) for path, e, i in files],
+            "files": [[path, e.id, i.handle.hex()] for path, e, i in files],
             "least": copies if adding else 0,
             "most": 0 if adding else copies,
             "to": uuid if adding else "",
             "from": "" if adding else uuid,
         }
         return await self._begin("mirror", args, files, limit)
+
+    async def drain(self, request: Request) -> Any:
+        """
+        A data server gets no new files, and what it has moves away. One that is not
+        used any more stays so.
+        """
+        member = self._membership.member(request.text("name"))
+        force = request.flag("force")
+        limit = request.number("limit", 0)
+        request.finish()
+        if not member.uuid:
+            raise Refused(
+                f"{member.record.name} has never answered, so nothing can be there; "
+                f"'pnfs ds disable {member.record.name}' keeps it out of use"
+            )
+        if member.state.takesNew:
+            await self._membership.setState(member, DSState.DRAINING, force)
+        job = self._jobs.begin("drain", {"uuid": member.uuid.hex()}, limit)
+        return describeServer(member, self._membership.servers) | {
+            "job": describe(job, self._jobs)
+        }
+
+    def _stateChanged(self, member: Member, before: DSState) -> None:
+        """
+        What is used for new files again is not drained any more.
+        """
+        if member.state.takesNew:
+            for job in self._jobs.active:
+                if job.choice.args == {"uuid": member.uuid.hex()}:
+                    self._jobs.cancel(job)
 
     async def _begin(
         self,
@@ -133,9 +168,10 @@ class MoveCommands:
         files: list[tuple[str, Export, Inode]],
         limit: int,
     ) -> Any:
-        choice = KINDS[kind](self._jobs.site, args)
-        for path, export, inode in files:
-            await self._require(choice, path, export, inode)
+        if self._jobs.find(kind, args) is None:
+            choice = KINDS[kind](self._jobs.site, args)
+            for path, export, inode in files:
+                await self._require(choice, path, export, inode)
         return describe(self._jobs.begin(kind, args, limit), self._jobs)
 
     async def _require(
@@ -156,7 +192,7 @@ class MoveCommands:
         if self._jobs.mover.busy(export, inode.handle):
             raise Refused(f"{path} is being moved already; 'pnfs jobs' shows by what")
         try:
-            choice.choose(export, inode, placement)
+            await choice.choose(export, inode, attrs.evolve(placement, next=None))
         except Impossible as error:
             raise Refused(f"{path}: {error}") from None
 
