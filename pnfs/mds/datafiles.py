@@ -26,7 +26,7 @@ from pnfs.backends.errors import (
 )
 from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
-from pnfs.layouts.striping import missing, pieces, shares
+from pnfs.layouts.striping import missing, pieces
 from pnfs.mds.copies import UNHEARD, Copies
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
@@ -37,12 +37,11 @@ from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.removals import Removals
 from pnfs.mds.repair import FileRepair
 from pnfs.mds.turns import Turns
-from pnfs.mds.writing import writer, written
+from pnfs.mds.writing import spaceOf, writer, written
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
 from pnfs.values import (
     Inode,
     IOMode,
-    ObjectAttributes,
     Placement,
     ReadResult,
     SetAttributes,
@@ -203,7 +202,7 @@ class DataFiles(SparseFiles, Copies):
                     for uuid in short
                 ]
             )
-            used = _used(placement, found, size)
+            used = spaceOf(placement, found, size)
             mtime = max(a.mtime for a in found.values())
             await export.backend.storeDataAttributes(
                 inode, size, used, max(mtime, inode.mtime), None
@@ -482,23 +481,3 @@ class DataFiles(SparseFiles, Copies):
         Remove nothing any more.
         """
         self.removals.stop()
-
-
-def _used(
-    placement: Placement, found: Mapping[bytes, ObjectAttributes], size: int
-) -> int:
-    """
-    The space that a file takes, its mirrors counted once. A data server may have
-    several of a file's chunks, and tells what they take together.
-    """
-    if not placement.chunk:
-        return sum(
-            max(found[ds].used for ds in column if ds in found)
-            for column in placement.columns
-        )
-    total = sum(each.used for each in found.values())
-    copies = sum(
-        share * sum(ds in found for ds in column)
-        for share, column in zip(shares(placement, size), placement.columns)
-    )
-    return total * size // copies if copies else total

@@ -222,6 +222,9 @@ async def _right(
     """
     Is what was begun still what is wanted?
     """
+    if now.chunk and (next.chunk, len(next.columns)) != (now.chunk, len(now.columns)):
+        # It has grown by a chunk.
+        return False
     there = attrs.evolve(next, stale=(), epoch=now.epoch)
     try:
         return await choice.choose(file.export, file.inode, there) is None

@@ -1,14 +1,16 @@
 # -*- test-case-name: tests.mds.test_datafiles -*-
 """
-What has come of a write to several data servers at the same time.
+What has come of a write to several data servers at the same time, and what space is
+taken there.
 """
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from pnfs.backends.errors import BackendError
-from pnfs.values import Placement, Stable
+from pnfs.layouts.striping import shares
+from pnfs.values import ObjectAttributes, Placement, Stable
 
 
 def written(
@@ -54,3 +56,23 @@ def writer(name: bytes, offset: int, part: memoryview, stable: int) -> Any:
     A call of L{pnfs.interfaces.IDataServerBackend.write}.
     """
     return lambda ds: ds.write(name, offset, part, stable)
+
+
+def spaceOf(
+    placement: Placement, found: Mapping[bytes, ObjectAttributes], size: int
+) -> int:
+    """
+    The space that a file takes, its mirrors counted once. A data server may have
+    several of a file's chunks, and tells what they take together.
+    """
+    if not placement.chunk:
+        return sum(
+            max(found[ds].used for ds in column if ds in found)
+            for column in placement.columns
+        )
+    total = sum(each.used for each in found.values())
+    copies = sum(
+        share * sum(ds in found for ds in column)
+        for share, column in zip(shares(placement, size), placement.columns)
+    )
+    return total * size // copies if copies else total
