@@ -119,9 +119,8 @@ class MetadataServerService(NFSService):
     @ivar context: the L{ServerContext}, once it runs.
     @ivar administration: the L{Administration}, then.
     @ivar repairs: L{Repairs} likewise; scrub: L{Scrub}; jobs: L{Jobs}.
-    @ivar registration: L{Registration} likewise.
-    @ivar deviceNotifier: L{DeviceNotifier} likewise.
-    @ivar index: the L{FileIndex}, likewise.
+    @ivar registration: L{Registration} likewise; deviceNotifier: L{DeviceNotifier};
+        index: L{FileIndex}.
     """
 
     def __init__(
