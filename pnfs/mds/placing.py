@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable, Optional, Sequence
 
 import attrs
+from twisted.logger import Logger
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import BackendError, NoSpace, Unreachable
@@ -21,6 +22,8 @@ from pnfs.namespace.filehandles import objectName
 from pnfs.values import DataServer, Inode, PlaceRequest, Placement, SetAttributes
 
 _MOVED = 65536
+
+_log = Logger()
 
 
 class Placing(Growing):
@@ -47,6 +50,7 @@ class Placing(Growing):
         self.settings = Settings()
         self.switches = 0
         self._sequence = 0
+        self._complaints: dict[int, str] = {}
         self._moving: set[tuple[int, bytes]] = set()
         self._moved: set[tuple[int, bytes]] = set()
 
@@ -254,15 +258,30 @@ class Placing(Growing):
                 made,
             )
             owner = await self._follow(placement, inode, owner)
-        except BackendError:
+        except BackendError as error:
             await self._unmake(name, made)
+            if isinstance(error, NoSpace):
+                self._complain(export, str(error))
             raise
+        self._complaints.pop(export.id, None)
         await self._unmake(name, made.difference(placement.dataServers))
         # Nobody can have written there before.
         inode.asked = True
         await self._store(export, inode, placement, None)
         await self._follow(placement, inode, owner)
         return placement
+
+    def _complain(self, export: Any, reason: str) -> None:
+        """
+        New files cannot be placed: tell the operator why, once.
+        """
+        if self._complaints.get(export.id) != reason:
+            self._complaints[export.id] = reason
+            _log.error(
+                "export {path}: there is no place for a new file: {reason}",
+                path=export.path,
+                reason=reason,
+            )
 
     async def _follow(
         self, placement: Placement, inode: Inode, owner: SetAttributes
@@ -385,6 +404,8 @@ class Placing(Growing):
             raise Unreachable("data servers needed for a new file do not answer")
         if self._servers.unknown(export):
             raise Unreachable("data servers have never answered yet")
+        if not known and not full:
+            reason = wanted.nobody
         raise NoSpace(reason or "every data server is full")
 
     async def ranked(

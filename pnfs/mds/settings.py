@@ -64,6 +64,18 @@ class Wanted:
             if label in ("", server.label) and (not names or server.name in names)
         ]
 
+    @property
+    def nobody(self) -> str:
+        """
+        What to say if L{among} finds none.
+        """
+        label = self.settings.label
+        names = self.settings.dataServers
+        return (
+            f"no data server{' of class ' + label if label else ''}"
+            f"{' among ' + ', '.join(names) if names else ''} takes new files"
+        )
+
 
 def ofExport(export: Any) -> PlacementSettings:
     """

@@ -373,10 +373,15 @@ class MetadataContract(MetadataFixture):
         self.assertIs(above(deep), self.root)
         self.get(self.backend.rename(deep, b"a", top, b"b", False))
         self.assertIs(above(file), top)
-        handle = top.handle
+        handles = file.handle, top.handle, self.root.handle
         if self.restart():
-            again = self.get(self.backend.byHandle(handle))
-            self.assertEqual(above(again).handle, self.root.handle)
+            for handle, wanted in zip(handles, handles[1:]):
+                again = self.get(self.backend.byHandle(handle))
+                self.assertEqual(above(again).handle, wanted)
+            self.assertEqual(
+                self.backend.pathOf(self.get(self.backend.byHandle(handles[0]))),
+                (b"d",),
+            )
 
     # -- extended attributes of users
 

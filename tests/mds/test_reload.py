@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
 
 from pnfs.backends.errors import BadConfiguration, NoSpace, Unreachable
 from pnfs.config import AdminConfig, LimitsConfig, MDSConfig
@@ -529,7 +530,7 @@ class PlacementTests(ReloadCase):
     def test_class(self) -> None:
         """
         With a class of storage new files go to data servers of that class alone; to
-        none at all where there is none.
+        none at all where there is none, which the log says, once.
         """
         members = self.mds._servers.members
         self.mds.administration.membership.classify(members[1], "nvme")
@@ -541,7 +542,19 @@ class PlacementTests(ReloadCase):
         self.reload(self.changed())
         self.assertEqual(len(self.places(b"c")), 3)
         self.reload(self.changed(label="tape"))
-        self.fails(self.place(b"d"), NoSpace)
+        said: list[str] = []
+
+        def observe(event: Any) -> None:
+            if event["log_namespace"] == "pnfs.mds.placing":
+                said.append(str(formatEvent(event)))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        for name in (b"d", b"e"):
+            self.fails(self.place(name), NoSpace)
+        self.assertEqual(len(said), 1)
+        self.assertIn("export /export: there is no place for a new file", said[0])
+        self.assertIn("class tape", said[0])
 
     def test_policy(self) -> None:
         """

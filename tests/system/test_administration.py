@@ -17,7 +17,7 @@ from tests.system.processes import Process, answers, waitUntil
 from tests.system.services import TWISTD, freePort
 
 
-class DataServerTests(SynchronousTestCase):
+class AdministrationCase(SynchronousTestCase):
     """
     Real servers on the loopback; no root needed.
     """
@@ -43,6 +43,12 @@ class DataServerTests(SynchronousTestCase):
         )
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return done.stderr if status else done.stdout
+
+
+class DataServerTests(AdministrationCase):
+    """
+    C{pnfs ds}, and what else there is to be asked.
+    """
 
     def ds(self, *words: str) -> Any:
         """
@@ -148,3 +154,42 @@ class DataServerTests(SynchronousTestCase):
         self.assertIn("there are ds1, ds2", line)
         line = self.pnfs("ds", "add", "x", "127.0.0.1:1", status=1)
         self.assertIn("start pnfs-ds there", line)
+
+
+class FileTests(AdministrationCase):
+    """
+    C{pnfs file set} and C{show} with a path.
+    """
+
+    def url(self, path: str) -> str:
+        """
+        Of a file in the export.
+        """
+        mds = self.cluster.mds
+        return f"pnfs://{mds.host}:{mds.port}/export/{path}"
+
+    def test_newFiles(self) -> None:
+        """
+        What is said of a directory holds for new files below it, also after the
+        metadata server was killed, and is forgotten with C{--clear}; what cannot be
+        is refused.
+        """
+        self.pnfs("mkdir", self.url("fast"), self.url("fast/deep"))
+        self.pnfs("ds", "class", "ds2", "nvme")
+        told = self.pnfs("file", "set", "/export/fast", "--class", "nvme")
+        self.assertIn("class         nvme           (/export/fast)", told)
+        self.cluster.restart(self.cluster.crash(self.cluster.mds))
+
+        def servers(path: str) -> list[str]:
+            self.pnfs("cp", __file__, self.url(path))
+            found = json.loads(self.pnfs("file", "show", f"/export/{path}", "--json"))
+            return [copy["name"] for c in found["placement"]["columns"] for copy in c]
+
+        self.assertEqual(servers("fast/deep/one"), ["ds2"])
+        self.assertEqual(len(servers("two")), 2)
+        line = self.pnfs(
+            *("file", "set", "/export/fast", "--stripe-count", "2"), status=1
+        )
+        self.assertIn("2 stripes need as many data servers of class nvme", line)
+        self.pnfs("file", "set", "/export/fast", "--clear")
+        self.assertEqual(len(servers("fast/three")), 2)

@@ -20,6 +20,7 @@ from pnfs.backends.metadata.xattr_records import (
     packSettings,
     unpackSettings,
 )
+from pnfs.backends.metadata.xattr_tree import READ_FLAGS
 from pnfs.backends.oserrors import translate
 from pnfs.values import PlacementSettings
 
@@ -48,14 +49,49 @@ class XattrSettings(XattrAttributes):
             self._revalidate(node.parent)
         if node.parent is not None:
             return node.parent
-        if node.ftype == DIR:
-            return await self.parent(node)
         for handle, _ in self._handles.names(node.handle):
             try:
                 return self._find(handle)
             except NoSuchObject:
                 continue
-        return None
+        found = None
+        try:
+            found = self._directoryKnownToKernel(node)
+        except OSError:
+            # It does not know, or somebody moves it just now.
+            pass
+        if found is None and node.ftype == DIR:
+            return await self.parent(node)
+        return found
+
+    def _directoryKnownToKernel(self, node: XattrInode) -> Optional[XattrInode]:
+        """
+        Where the kernel remembers an object that we have only a handle of: as after
+        a restart of ours. What it says counts if it is so.
+
+        @raise OSError: it is not.
+        """
+        root = os.readlink(b"/proc/self/fd/%d" % self._rootFD)
+        fd = self._borrow(node)
+        try:
+            folder, name = os.path.split(os.readlink(b"/proc/self/fd/%d" % fd))
+        finally:
+            self._return(node, fd)
+        if folder != root and not folder.startswith(root.rstrip(b"/") + b"/"):
+            return None
+        fd = os.open(folder, READ_FLAGS | os.O_DIRECTORY)
+        try:
+            found = os.lstat(name, dir_fd=fd)
+            status = os.stat(fd)
+            if found.st_ino != node.fileid or {found.st_dev, status.st_dev} != {
+                self._device
+            }:
+                return None
+            directory = self._adopt(fd, status)
+        finally:
+            os.close(fd)
+        self._bind(directory, name, node)
+        return directory
 
     async def loadSettings(self, directory: Any) -> Optional[PlacementSettings]:
         """
