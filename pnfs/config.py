@@ -22,7 +22,9 @@ from pnfs.configvalues import (
     Address,
     Table,
     boolean,
+    DEFAULT_CHUNK,
     choice,
+    chunkSize,
     count,
     courtesy,
     exportPath,
@@ -95,6 +97,8 @@ class ExportConfig:
     An exported tree; sizes in bytes.
 
     @ivar dataServers: names of those new files may go to; empty: all that there are.
+    @ivar chunk: of files in layouts with mirrors, so much is on the same data servers;
+        0: all.
     @ivar terms: for those of whom C{clients} says nothing else.
     @ivar clients: who it is for; None: everybody.
     @ivar placement: name of the policy by which data servers are chosen for new files;
@@ -118,6 +122,7 @@ class ExportConfig:
     placementOptions: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     label: str = ""
     threshold: int = 0
+    chunk: int = DEFAULT_CHUNK
 
 
 SCRUB_LIMIT = 100 << 20
@@ -297,6 +302,7 @@ def _export(
         stripeUnit=table.take("stripe_unit", stripeUnit, 1 << 20),
         stripeCount=table.take("stripe_count", count(0, 256), 0),
         mirrors=table.take("mirrors", count(1, 16), 1),
+        chunk=table.take("chunk", chunkSize, DEFAULT_CHUNK),
         dataServers=table.take("data_servers", listOf(string), ()),
         terms=terms,
         clients=takeClients(file, table, terms),
@@ -307,6 +313,12 @@ def _export(
         threshold=table.take("mds_threshold", parseSize, 0),
     )
     table.finish()
+    if config.layout == "files" and "chunk" in values:
+        raise table.refuse(
+            "chunk",
+            "files layouts are striped, not in chunks; write stripe_unit, or "
+            'layout = "flexfiles"',
+        )
     if config.mirrors > 1 and config.layout == "files":
         raise table.refuse(
             "mirrors", 'files layouts have no mirrors; layout = "flexfiles"'

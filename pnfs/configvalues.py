@@ -339,6 +339,24 @@ def exportPath(value: Any) -> str:
     return path
 
 
+DEFAULT_CHUNK = 1 << 30
+"""Bytes of a chunk."""
+
+
+def chunkSize(value: Any) -> int:
+    """
+    The bytes of a mirrored file that are on the same data servers; 0: all.
+
+    @raise ValueError: it is none; the text says what to write.
+    """
+    size = parseSize(value)
+    if size and (size < 1 << 20 or size % 65536 or size > 1 << 50):
+        raise ValueError(
+            "write a multiple of 64KiB, from 1MiB to 1024TiB, or 0 for none"
+        )
+    return size
+
+
 def stripeUnit(value: Any) -> int:
     """
     A size that layouts can stripe by.

@@ -150,7 +150,7 @@ class MDSTests(ConfigCase):
         )
         self.assertEqual(export.dataServers, ())
         self.assertEqual((export.placement, export.label), ("weighted", ""))
-        self.assertEqual(export.threshold, 0)
+        self.assertEqual((export.threshold, export.chunk), (0, 1 << 30))
         self.assertEqual(export.placementOptions, {})
         self.assertEqual(export.terms, TermsConfig())
         self.assertIdentical(export.clients, None)
@@ -233,6 +233,10 @@ class MDSTests(ConfigCase):
             (end('data_servers = ["c"]'), ("export.data_servers: 'c'", "add")),
             (end("mirrors = 3\n" + flex), ("export.mirrors: 3 copies", "add")),
             (end("mirrors = 2"), ("export.mirrors: ", "flexfiles")),
+            (end('chunk = "1GiB"'), ("export.chunk: ", "flexfiles")),
+            (end('chunk = "1000000"\n' + flex), ("export.chunk: ", "64KiB", "0")),
+            (end('chunk = "512KiB"\n' + flex), ("export.chunk: ", "1MiB")),
+            (end('chunk = "2048TiB"\n' + flex), ("export.chunk: ", "1024TiB")),
             (end("stripe_count = 3"), ("export.stripe_count: 3", "0 for all")),
             (end('mds_threshold = "64K"'), ("export.mds_threshold: ", "'1MiB'")),
             (end("placement = 1"), ("export.placement: ", "quotes")),

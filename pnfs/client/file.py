@@ -25,20 +25,21 @@ from pnfs.client.dataservers import Address, DataFile
 from pnfs.client.errors import FAILURES, STATE_LOST
 from pnfs.client.held import IMPATIENCE, READ, RW, HeldLayout
 from pnfs.client.layout import Layout
-from pnfs.client.openstate import OpenState
+from pnfs.client.reading import LAYOUTS_TRIED, Reading, suspected
 from pnfs.client.unstable import Range, UnstableWrite, UnstableWrites, remains
-from pnfs.layouts.mirrors import readOrder
 from pnfs.nfs4 import requests
 from pnfs.nfs4.status import NFSError, nfsstat4
 
 UNSTABLE_LIMIT = 64 << 20
 """Bytes kept for COMMIT, after which it is sent."""
 
-_LAYOUTS_TRIED = 2
+SHOWN_LIMIT = 256
+"""Segments of a layout that are looked at."""
+
 _COMMITS_TRIED = 5
 
 
-class File(OpenState):
+class File(Reading):
     """
     An open regular file.
 
@@ -84,118 +85,6 @@ class File(OpenState):
         A good size for one request.
         """
         return self._mount.session.ioBytes  # type: ignore[no-any-return]
-
-    # -- reading -----------------------------------------------------------------
-
-    async def read(self, offset: int, count: int) -> memoryview:
-        """
-        Read up to C{count} bytes; fewer only at the end of the file. Holes read as
-        zeros.
-
-        @raise NFSError: @raise BackendError: it cannot be read.
-        """
-        if count <= 0:
-            return memoryview(b"")
-        parts = await self._readRange(offset, count, 0)
-        if len(parts) == 1:
-            return parts[0]
-        return memoryview(b"".join(parts))
-
-    async def _readRange(self, offset: int, count: int, tried: int) -> list[memoryview]:
-        """
-        @return: the bytes in order; the first short part is the end.
-        """
-        layout = None
-        if tried < _LAYOUTS_TRIED:
-            layout = await self._held.acquire(READ, self)
-        if layout is None:
-            return await self._readThroughMDS(offset, count)
-        try:
-            if not layout.covers(offset, count):
-                return await self._readThroughMDS(offset, count)
-            pieces = layout.pieces(offset, count)
-            if len(pieces) == 1:
-                parts = [await self._readPiece(layout, *pieces[0])]
-            else:
-                parts = await gather(
-                    [self._readPiece(layout, *piece) for piece in pieces]
-                )
-        finally:
-            layout.release()
-        found: list[memoryview] = []
-        for (_, start, _, length), part in zip(pieces, parts):
-            if part is None:
-                again = await self._readRange(start, length, tried + 1)
-                found += again
-                got = sum(map(len, again))
-            else:
-                found.append(part)
-                got = len(part)
-            if got < length:
-                break
-        return found
-
-    async def _readPiece(
-        self, layout: Layout, column: int, offset: int, place: int, length: int
-    ) -> Optional[memoryview]:
-        """
-        Read from the best mirror that can be read.
-
-        @return: None if none can.
-        """
-        mirrors = layout.columns[column]
-        if len(mirrors) > 1:
-            mirrors = readOrder(mirrors, {each for each in mirrors if _suspected(each)})
-        for target in mirrors:
-            if _suspected(target):
-                continue
-            try:
-                view, eof = await target.read(place, length)
-                while len(view) < length and not eof:
-                    more, eof = await target.read(place + len(view), length - len(view))
-                    if not more and not eof:
-                        raise IOFailed("READ of nothing")
-                    view = memoryview(b"".join((view, more)))
-            except FAILURES as error:
-                self._failed(layout, target, offset, length, error, 25)
-                continue
-            self._count(target, len(view), 0)
-            if len(view) < length:
-                return await self._fill(view, offset, length)
-            return view
-        return None
-
-    async def _fill(self, view: memoryview, offset: int, length: int) -> memoryview:
-        """
-        A data file ends here. Does the file?
-        """
-        if offset + length > self.size:
-            await self.refresh()
-        wanted = min(length, self.size - offset)
-        if wanted <= len(view):
-            return view
-        return memoryview(b"".join((view, bytes(wanted - len(view)))))
-
-    async def refresh(self) -> None:
-        """
-        Ask for the attributes, size included.
-        """
-        self.attributes = await self._mount.attributesOf(self.fh)
-        self.size = max(self.attributes.size, self._dirtyEnd)
-
-    async def _readThroughMDS(self, offset: int, count: int) -> list[memoryview]:
-        found: list[memoryview] = []
-        most = self.ioBytes
-        while count:
-            part = min(count, most)
-            view, eof = await self.withStateid(lambda: self._mds.read(offset, part))
-            self.proxied = (self.proxied[0] + len(view), self.proxied[1])
-            found.append(view)
-            offset += len(view)
-            count -= len(view)
-            if eof or not view:
-                break
-        return found
 
     # -- writing -----------------------------------------------------------------
 
@@ -259,18 +148,19 @@ class File(OpenState):
 
     async def _writeRange(self, offset: int, view: memoryview, tried: int) -> None:
         layout = None
-        if tried < _LAYOUTS_TRIED:
-            layout = await self._held.acquire(RW, self)
+        if tried < LAYOUTS_TRIED:
+            layout = await self._held.acquire(RW, self, offset)
         if layout is None:
             await self._writeThroughMDS(offset, view)
             return
         try:
-            if not layout.covers(offset, len(view)):
+            covered = layout.covered(offset, len(view))
+            if not covered:
                 await self._writeThroughMDS(offset, view)
                 return
-            pieces = layout.pieces(offset, len(view))
+            pieces = layout.pieces(offset, covered)
             if len(pieces) == 1:
-                written = [await self._writePiece(layout, *pieces[0], view)]
+                written = [await self._writePiece(layout, *pieces[0], view[:covered])]
             else:
                 written = await gather(
                     [
@@ -288,6 +178,8 @@ class File(OpenState):
             if not done:
                 part = view[start - offset : start - offset + length]
                 await self._writeRange(start, part, tried + 1)
+        if covered < len(view):
+            await self._writeRange(offset + covered, view[covered:], tried)
 
     async def _writePiece(
         self,
@@ -303,7 +195,7 @@ class File(OpenState):
         """
         mirrors = layout.columns[column]
         for target in mirrors:
-            if _suspected(target):
+            if suspected(target):
                 return False
         if len(mirrors) == 1:
             (target,) = mirrors
@@ -501,15 +393,19 @@ class File(OpenState):
             target.server.suspect()
         self._held.failed(layout, target.deviceid, offset, length, status, op)
 
-    async def placement(self) -> Optional[Layout]:
+    async def placement(self) -> list[Layout]:
         """
-        Where the bytes are, or None if the server does not tell. For looking at.
+        Where the bytes are, as far as the server tells. For looking at.
         """
-        layout = await self._held.acquire(READ, self)
-        if layout is not None:
+        found: list[Layout] = []
+        offset = 0
+        while len(found) < SHOWN_LIMIT:
+            layout = await self._held.acquire(READ, self, offset)
+            if layout is None:
+                break
             layout.release()
-        return layout
-
-
-def _suspected(target: DataFile) -> bool:
-    return target.server is not None and target.server.suspected
+            found.append(layout)
+            if not offset < layout.end < self.size:
+                break
+            offset = layout.end
+        return found

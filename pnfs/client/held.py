@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.client.test_held -*-
 """
 The layout of one file as the metadata server sees it: one stateid, whoever in this
-process has the file open.
+process has the file open, and as many segments of it as have been needed.
 
 LAYOUTGET and LAYOUTRETURN of a file go one after the other, under C{_lock}. I/O
 under a layout holds it busy, without the lock; giving back waits for that. New I/O
@@ -75,7 +75,7 @@ class HeldLayout:
         self.lastWrite: Optional[int] = None
         self._lock = DeferredLock()
         self._getting = False
-        self._layout: Optional[Layout] = None
+        self._layouts: list[Layout] = []
         self._live: set[Layout] = set()
         self._stateid = b""
         self._withoutUntil = 0.0
@@ -96,39 +96,60 @@ class HeldLayout:
 
     # -- using it ----------------------------------------------------------------
 
-    async def acquire(self, iomode: int, file: Any) -> Optional[Layout]:
+    async def acquire(
+        self, iomode: int, file: Any, offset: int = 0
+    ) -> Optional[Layout]:
         """
         A layout that allows C{iomode}, held busy until L{Layout.release}.
 
         @param file: on whose behalf.
+        @param offset: it is for that byte at least, unless the server gives another.
         @return: None if there is none: go through the metadata server.
         """
-        layout = self._layout
-        if layout is None or layout.iomode < iomode:
+        layout = self._find(iomode, offset)
+        if layout is None:
             if self._type is None:
                 return None
             if self._mount.clock.seconds() < self._withoutUntil:
                 return None
             async with self._lock:
-                layout = self._layout
-                if layout is None or layout.iomode < iomode:
+                layout = self._find(iomode, offset)
+                if layout is None:
                     if self._mount.clock.seconds() < self._withoutUntil:
                         return None
                     self._getting = True
                     try:
-                        layout = await self._get(iomode, file)
+                        layout = await self._get(iomode, file, offset)
                     finally:
                         self._getting = False
                     if layout is None:
                         return None
-                    self._layout = layout
-                    self._live.add(layout)
+                    self._keep(layout)
                 layout.busy += 1
                 return layout
         layout.busy += 1
         return layout
 
-    async def _get(self, iomode: int, file: Any) -> Optional[Layout]:
+    def _find(self, iomode: int, offset: int) -> Optional[Layout]:
+        for layout in self._layouts:
+            if layout.iomode >= iomode and layout.offset <= offset < layout.end:
+                return layout
+        return None
+
+    def _keep(self, layout: Layout) -> None:
+        """
+        Use it from now on, instead of those for less.
+        """
+        self._live.add(layout)
+        self._layouts = [layout] + [
+            other
+            for other in self._layouts
+            if other.iomode > layout.iomode
+            or other.offset < layout.offset
+            or other.end > layout.end
+        ]
+
+    async def _get(self, iomode: int, file: Any, offset: int) -> Optional[Layout]:
         """
         LAYOUTGET, as often as it takes.
         """
@@ -138,10 +159,18 @@ class HeldLayout:
         assert self._type is not None
         while True:
             stateid = self._stateid or file.stateid
+            # Nothing at all need be told of what lies behind the end.
+            beyond = iomode == READ and offset >= file.size
             results = await self._mount.compound(
                 [
                     self._putfh,
-                    requests.layoutget(self._type, iomode, stateid),
+                    requests.layoutget(
+                        self._type,
+                        iomode,
+                        stateid,
+                        offset=offset,
+                        minlength=0 if beyond else 1,
+                    ),
                 ],
                 2,
             )
@@ -168,6 +197,11 @@ class HeldLayout:
                 ):
                     await sleep(clock, pause)
                     continue
+                elif status == nfsstat4.NFS4ERR_BADLAYOUT or (
+                    beyond and status == nfsstat4.NFS4ERR_LAYOUTTRYLATER
+                ):
+                    # None of this range (RFC 8881, section 18.43.3).
+                    return None
                 seconds = _NO_LAYOUT_SECONDS
                 if status in (
                     nfsstat4.NFS4ERR_RECALLCONFLICT,
@@ -202,8 +236,8 @@ class HeldLayout:
         nothing uses it any more.
         """
         layout.deviceErrors.append((deviceid, offset, length, status, op))
-        if self._layout is layout:
-            self._layout = None
+        if layout in self._layouts:
+            self._layouts = []
             self._inBackground(self.giveBack(patience=IMPATIENCE))
 
     # -- the metadata server's wishes ----------------------------------------------
@@ -230,7 +264,7 @@ class HeldLayout:
             self._stateid = stateid
         elif not held:
             return nfsstat4.NFS4ERR_NOMATCHING_LAYOUT
-        self._layout = None
+        self._layouts = []
         self._inBackground(self.giveBack(not changed))
         return nfsstat4.NFS4_OK
 
@@ -238,7 +272,7 @@ class HeldLayout:
         """
         The server knows nothing of it any more.
         """
-        self._layout = None
+        self._layouts = []
         self._live.clear()
         self._stateid = b""
         self._withoutUntil = 0.0
@@ -263,7 +297,7 @@ class HeldLayout:
         @param patience: seconds for which the server may ask for time.
         """
         async with self._lock:
-            self._layout = None
+            self._layouts = []
             if not self._stateid:
                 return
             live, self._live = self._live, set()
@@ -329,11 +363,10 @@ class HeldLayout:
         @raise NFSError: the server does not take it.
         """
         last = self.lastWrite
-        layout = self._layout
         if last is None or not self._stateid:
             return
         self.lastWrite = None
-        if layout is not None and not layout.wantsCommit:
+        if self._layouts and not any(each.wantsCommit for each in self._layouts):
             return
         results = await self._mount.compound(
             [

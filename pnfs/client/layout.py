@@ -149,11 +149,13 @@ class Layout:
             offset += size
         return found
 
-    def covers(self, offset: int, length: int) -> bool:
+    def covered(self, offset: int, length: int) -> int:
         """
-        Is it for all of a range?
+        How much of the beginning of a range it is for.
         """
-        return self.offset <= offset and offset + length <= self.end
+        if not self.offset <= offset < self.end:
+            return 0
+        return min(length, self.end - offset)
 
     def release(self) -> None:
         """

@@ -5,7 +5,7 @@ Where a file's bytes are, for people and programs.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Sequence
 
 import attrs
 
@@ -13,6 +13,7 @@ from pnfs.client.dataservers import Address, DataFile
 from pnfs.client.layout import Layout
 from pnfs.layouts.files_xdr import LAYOUT4_NFSV4_1_FILES
 from pnfs.layouts.flexfiles_xdr import LAYOUT4_FLEX_FILES
+from pnfs.values import NFS4_UINT64_MAX
 
 _NAMES = {
     LAYOUT4_NFSV4_1_FILES: "files",
@@ -45,12 +46,14 @@ class Where:
     @ivar layout: name of the layout type; empty: none, all I/O goes through the
         metadata server.
     @ivar unit: bytes of a stripe unit; 0 if there is one column.
-    @ivar columns: for each stripe the mirrors, the one that is read first.
+    @ivar columns: for each stripe or chunk the mirrors, the one that is read first.
+    @ivar chunk: bytes of a chunk; 0: the file has no chunks.
     """
 
     layout: str
     unit: int
     columns: tuple[tuple[Copy, ...], ...]
+    chunk: int = 0
 
     def line(self) -> str:
         """
@@ -59,7 +62,9 @@ class Where:
         if not self.layout:
             return "no layout: through the metadata server"
         parts = [self.layout]
-        if len(self.columns) > 1:
+        if self.chunk:
+            parts.append(f"{len(self.columns)} chunks of {self.chunk} bytes")
+        elif len(self.columns) > 1:
             parts.append(f"{len(self.columns)} stripes of {self.unit} bytes")
         if len(self.columns[0]) > 1:
             parts.append(f"{len(self.columns[0])} mirrors")
@@ -79,6 +84,7 @@ class Where:
         return {
             "layout": self.layout or None,
             "stripe_unit": self.unit,
+            "chunk": self.chunk,
             "columns": [
                 [
                     {
@@ -103,16 +109,22 @@ def objectName(fh: bytes) -> str:
     return fh[_HEAD:-_MAC].hex()
 
 
-def describe(layout: Optional[Layout]) -> Where:
+def describe(layouts: Sequence[Layout]) -> Where:
     """
     Make it readable.
+
+    @param layouts: segments of a layout, one after the other.
     """
-    if layout is None:
+    if not layouts:
         return Where("", 0, ())
+    first = layouts[0]
+    columns = [column for layout in layouts for column in layout.columns]
+    whole = first.end == NFS4_UINT64_MAX
     return Where(
-        _NAMES.get(layout.layoutType, str(layout.layoutType)),
-        layout.unit if len(layout.columns) > 1 else 0,
-        tuple(tuple(map(_copy, column)) for column in layout.columns),
+        _NAMES.get(first.layoutType, str(first.layoutType)),
+        first.unit if len(first.columns) > 1 else 0,
+        tuple(tuple(map(_copy, column)) for column in columns),
+        0 if whole else first.end - first.offset,
     )
 
 

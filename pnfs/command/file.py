@@ -242,11 +242,16 @@ def lines(url: URL, size: int, where: Where) -> list[str]:
     found.append(f"layout       {where.layout}")
     if where.unit:
         found.append(f"stripe unit  {where.unit} bytes")
-    found.append(f"stripes      {len(where.columns)}")
+    if where.chunk:
+        found.append(f"chunk        {where.chunk} bytes")
+    what = "chunk" if where.chunk else "stripe"
+    found.append(f"{what + 's':<12} {len(where.columns)}")
     found.append(f"copies       {max(map(len, where.columns))}")
     for number, column in enumerate(where.columns):
         for copy in column:
             addresses = ", ".join(map(addressText, copy.addresses))
             name = copy.name or f"filehandle {copy.fh.hex()}"
-            found.append(f"stripe {number:<5} {addresses}  object {name}")
+            found.append(
+                f"{what} {number:<{11 - len(what)}} {addresses}  object {name}"
+            )
     return found

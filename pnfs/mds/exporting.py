@@ -167,6 +167,7 @@ class Exporting:
         export.stripeUnit = config.stripeUnit
         export.stripeCount = config.stripeCount
         export.mirrors = config.mirrors
+        export.chunk = config.chunk
         export.dataServers = config.dataServers
         export.policy = policy
         export.label = config.label

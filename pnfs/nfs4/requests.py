@@ -312,10 +312,15 @@ def clone(
 
 
 def layoutget(
-    layoutType: int, iomode: int, stateid: bytes, maxcount: int = 65536
+    layoutType: int,
+    iomode: int,
+    stateid: bytes,
+    maxcount: int = 65536,
+    offset: int = 0,
+    minlength: int = 0,
 ) -> bytes:
     """
-    LAYOUTGET of the whole file.
+    LAYOUTGET from an offset to the end of the file.
     """
     return struct.pack(
         ">IIIIQQQ16sI",
@@ -323,9 +328,9 @@ def layoutget(
         0,
         layoutType,
         iomode,
-        0,
+        offset,
         0xFFFFFFFFFFFFFFFF,
-        0,
+        minlength,
         stateid,
         maxcount,
     )

@@ -13,6 +13,7 @@ from pnfs.client.transfer import upload
 from tests.client.site import ClientCase, noise
 
 UNIT = 65536
+LAYOUTGET, LAYOUTRETURN = 50, 51
 
 
 class Basics:
@@ -302,6 +303,77 @@ class MirroredTests(Basics, ClientCase):
         started = self.begin(file.read(0, len(data)))
         self.assertEqual(bytes(self.after(20, started)), data)
         self.assertEqual(self.read(file), data)
+
+
+class ChunksTests(Basics, ClientCase):
+    """
+    Mirrored files in chunks, on four data servers.
+    """
+
+    layout = "flexfiles"
+    mirrors = 2
+    minor = 2
+    count = 4
+    chunk = 2 * UNIT
+
+    def test_spread(self) -> None:
+        """
+        A file of several chunks is on all data servers; each is written and read
+        under a layout of its own, and all of them go back at the end.
+        """
+        data = noise(4 * self.chunk + 5)
+        file = self.create()
+        self.now(file.write(0, data))
+        self.assertEqual(self.operations(LAYOUTGET), 5)
+        self.assertEqual(self.read(file), data)
+        self.assertEqual(self.operations(LAYOUTGET), 5)
+        written = [counts[1] for counts in file.traffic.values()]
+        self.assertEqual(len(written), 4)
+        self.assertEqual(sum(written), 2 * len(data))
+        for each in written:
+            self.assertGreaterEqual(each, 2 * self.chunk)
+        self.now(file.close())
+        self.assertEqual(self.mds.context.layouts.count, 0)
+        self.assertEqual(self.operations(LAYOUTRETURN), 1)
+
+    def test_acrossBorders(self) -> None:
+        """
+        Small pieces anywhere, also across the borders of chunks, are where they
+        belong.
+        """
+        file = self.create()
+        model = bytearray(5 * self.chunk)
+        for number, offset in enumerate((3, 4, 1, 2)):
+            place = offset * self.chunk - 100
+            data = noise(200 + number, number)
+            self.now(file.write(place, data))
+            model[place : place + len(data)] = data
+        end = 4 * self.chunk + 100 + 1
+        for place in (0, self.chunk - 7, 3 * self.chunk - 101):
+            self.assertEqual(
+                self.read(file, place, self.chunk + 50),
+                bytes(model[place : min(end, place + self.chunk + 50)]),
+            )
+        self.assertEqual(file.proxied, (0, 0))
+
+    def test_atTheEnd(self) -> None:
+        """
+        Reading at the end of a file that ends where a chunk does finds nothing, and
+        what somebody else then appends is found, on the data servers where it is.
+        """
+        file = self.create()
+        self.now(file.write(0, noise(self.chunk)))
+        self.now(file.flush())
+        mount = self.makeMount()
+        reader = self.now(mount.open("/export/f", SHARE_READ))
+        self.assertEqual(self.read(reader, self.chunk, 100), b"")
+        self.now(file.write(self.chunk, b"more"))
+        self.now(file.flush())
+        self.now(reader.refresh())
+        self.assertEqual(
+            self.read(reader, self.chunk - 5), noise(self.chunk)[-5:] + b"more"
+        )
+        self.assertEqual(reader.proxied, (0, 0))
 
 
 class NFS3Tests(Basics, ClientCase):

@@ -154,7 +154,7 @@ class HeldLayoutTests(ClientCase):
         self.now(file.write(0, b"x"))
         held = self.held(file)
         held._withoutUntil = self.clock.seconds() + 30
-        held._layout = None
+        held._layouts = []
         self.now(file.write(1, b"y"))
         self.assertEqual(file.proxied, (0, 1))
         self.clock.advance(31)

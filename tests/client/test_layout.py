@@ -123,7 +123,7 @@ class DriversTests(SynchronousTestCase):
             layout.pieces(10, 3 * UNIT),
             [(c, o, o, n) for c, o, n in split(10, 3 * UNIT, UNIT, 3)],
         )
-        self.assertTrue(layout.covers(1 << 60, 5))
+        self.assertEqual(layout.covered(1 << 60, 5), 5)
 
     def test_filesUnstriped(self) -> None:
         """
@@ -214,8 +214,8 @@ class ForeignTests(SynchronousTestCase):
                 (1, 100 + 4 * UNIT, UNIT, 5),
             ],
         )
-        self.assertFalse(layout.covers(99, 5))
-        self.assertFalse(layout.covers(1 << 30, 1))
+        self.assertEqual(layout.covered(99, 5), 0)
+        self.assertEqual(layout.covered(1 << 30, 1), 0)
 
     def test_refused(self) -> None:
         """

@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.client.placement import describe, objectName
 from pnfs.namespace.filehandles import CapabilityCodec
+from pnfs.client.url import parseURL
+from pnfs.command.file import lines
 from tests.client.site import ClientCase
 
 
@@ -37,6 +39,37 @@ class PlacementTests(ClientCase):
         self.assertEqual(told["columns"][0][1]["object"], second.name)
 
 
+class ChunksTests(ClientCase):
+    """
+    Where the chunks of a file are.
+    """
+
+    layout = "flexfiles"
+    mirrors = 2
+    count = 4
+    chunk = 65536
+
+    def test_describe(self) -> None:
+        """
+        Each chunk has data servers of its own.
+        """
+        file = self.create()
+        self.now(file.write(0, bytes(3 * self.chunk)))
+        where = describe(self.now(file.placement()))
+        self.assertEqual((where.chunk, where.unit, len(where.columns)), (65536, 0, 3))
+        first, second, _ = [
+            {copy.addresses[0] for copy in column} for column in where.columns
+        ]
+        self.assertEqual((len(first), len(second)), (2, 2))
+        self.assertTrue(first.isdisjoint(second))
+        self.assertIn("3 chunks of 65536 bytes, 2 mirrors", where.line())
+        told = where.describe()
+        self.assertEqual((told["chunk"], len(told["columns"])), (65536, 3))
+        found = "\n".join(lines(parseURL("pnfs://mds/export/f"), file.size, where))
+        self.assertIn("chunk        65536 bytes\nchunks       3\n", found)
+        self.assertIn("\nchunk 2      ", found)
+
+
 class NothingTests(SynchronousTestCase):
     """
     What is not known.
@@ -46,7 +79,7 @@ class NothingTests(SynchronousTestCase):
         """
         Without a layout the bytes go through the metadata server.
         """
-        where = describe(None)
+        where = describe([])
         self.assertIn("metadata server", where.line())
         self.assertEqual(where.describe()["layout"], None)
 

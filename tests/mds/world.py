@@ -24,6 +24,7 @@ from pnfs.config import (
     MDSConfig,
 )
 from pnfs.configclients import TermsConfig
+from pnfs.configvalues import DEFAULT_CHUNK
 from pnfs.ds.service import DataServerService
 from pnfs.mds.service import MetadataServerService
 from pnfs.nfs4.client import SessionClient
@@ -82,6 +83,7 @@ class SiteCase(SynchronousTestCase):
     count = 3
     layout = "files"
     mirrors = 1
+    chunk = DEFAULT_CHUNK
     stripeUnit = 65536
     protocol = "nfs4.1"
     policy = "round-robin"
@@ -218,6 +220,7 @@ class SiteCase(SynchronousTestCase):
                     self.mirrors,
                     names,
                     TermsConfig(squash="none"),
+                    chunk=self.chunk,
                     placement=self.policy,
                 ),
             ),
