@@ -226,6 +226,49 @@ class DataServersCollector(Collector):
         yield size
 
 
+class RepairCollector(Collector):
+    """
+    Mirrors that have missed something, and their repair.
+    """
+
+    def __init__(self, repairs: Any, servers: Any) -> None:
+        """
+        @param repairs: L{pnfs.mds.repairs.Repairs}.
+        """
+        self._repairs = repairs
+        self._servers = servers
+
+    def collect(self) -> Iterator[Any]:
+        """
+        As C{Collector.collect}. To count stale mirrors takes a moment: what is told is
+        what there were when this was last asked for.
+        """
+        labels = ("data_server",)
+        stale = GaugeMetricFamily(
+            "pnfs_mirrors_stale", "Mirrors that have missed something", labels=labels
+        )
+        files = CounterMetricFamily(
+            "pnfs_mirrors_repaired", "Mirrors repaired", labels=labels
+        )
+        copied = CounterMetricFamily(
+            "pnfs_mirror_repair_bytes", "Bytes copied to repair mirrors", labels=labels
+        )
+        failed = CounterMetricFamily(
+            "pnfs_mirror_repairs_failed",
+            "Times that a mirror could not be repaired",
+            labels=labels,
+        )
+        counts = self._repairs.counted()
+        for member in self._servers.members:
+            name = (member.config.name,)
+            stale.add_metric(name, counts.get(member.uuid, 0))
+            done = self._repairs.total(member.uuid)
+            files.add_metric(name, done.files)
+            copied.add_metric(name, done.bytes)
+            failed.add_metric(name, done.failures)
+        yield from (stale, files, copied, failed)
+
+
 class ScrubCollector(Collector):
     """
     What the scrub has found: that under way, or the last one.
@@ -255,6 +298,13 @@ class ScrubCollector(Collector):
             family = GaugeMetricFamily(f"pnfs_scrub_{name}", text)
             family.add_metric((), float(value))
             yield family
+
+
+def mirrorCollectors(repairs: Any, servers: Any, scrub: Any) -> list[Collector]:
+    """
+    What there is to be told of copies of files.
+    """
+    return [RepairCollector(repairs, servers), ScrubCollector(scrub)]
 
 
 class _QuietSite(Site):

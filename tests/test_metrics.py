@@ -14,10 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 from twisted.web.wsgi import WSGIResource
 
+from pnfs.mds.repaired import Repaired
 from pnfs.mds.scrubstate import Orphan, Problem, ScrubState
 from pnfs.metrics import (
     LATENCY_BOUNDS,
     DataServersCollector,
+    RepairCollector,
     ScrubCollector,
     Latency,
     NFSCollector,
@@ -154,6 +156,19 @@ class CollectorTests(SynchronousTestCase):
         self.assertEqual(found[f"pnfs_device_errors_total({device},NFS4ERR_IO)"], 2)
         self.assertEqual(found[f"pnfs_device_operations_total({device},read)"], 1)
         self.assertEqual(found[f"pnfs_device_bytes_total({device},write)"], 400)
+
+    def test_repair(self) -> None:
+        """
+        What is stale, and what has been done about it, by data server.
+        """
+        done = Repaired(files=2, bytes=30, failures=1)
+        repairs = Thing(counted=lambda: {b"a": 4}, total=lambda uuid: done)
+        members = [Thing(config=Thing(name="a"), uuid=b"a")]
+        found = told(RepairCollector(repairs, Thing(members=members)))
+        self.assertEqual(found["pnfs_mirrors_stale(a)"], 4)
+        self.assertEqual(found["pnfs_mirrors_repaired_total(a)"], 2)
+        self.assertEqual(found["pnfs_mirror_repair_bytes_total(a)"], 30)
+        self.assertEqual(found["pnfs_mirror_repairs_failed_total(a)"], 1)
 
     def test_scrub(self) -> None:
         """

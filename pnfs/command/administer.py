@@ -134,3 +134,11 @@ def size(count: Optional[int]) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def bar(done: int, total: int, width: int = 20) -> str:
+    """
+    How far something is, for a terminal.
+    """
+    filled = width if done >= total else done * width // total
+    return f"[{'#' * filled}{'.' * (width - filled)}]"

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, Optional
 
-from pnfs.command.administer import addControlOptions, control, size, table
-from pnfs.command.moves import addJobOptions, addPaths, runJob
+from pnfs.command.administer import (
+    addControlOptions,
+    bar,
+    control,
+    size,
+    table,
+)
+from pnfs.command.moves import addJobOptions, addPaths, duration, runJob
 from pnfs.configvalues import parseSize
 
 
@@ -23,8 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status = actions.add_parser(
         "status",
         help="show what is to be repaired",
-        description="Show by data server how many files have a stale copy there, and "
-        "what has been repaired since it has returned.",
+        description="Show by data server how many files have a stale copy there, about "
+        "how long these are, what has been repaired since it has returned, how fast that "
+        "is and how long it is going to take.",
     )
     addControlOptions(status, "pnfs mirror status")
     repair = actions.add_parser(
@@ -137,15 +144,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(found: Any) -> str:
-    rows = [["NAME", "STALE", "REPAIRED", "COPIED", "FAILED"]]
+    rows = [["NAME", "STALE", "LEFT", "REPAIRED", "COPIED", "RATE", "ETA", "FAILED"]]
     problems = []
     for server in found["servers"]:
         rows.append(
             [
                 server["name"] + ("" if server["answers"] else " (silent)"),
                 str(server["stale"]),
+                size(server["left_bytes"]) if server["stale"] else "-",
                 str(server["files"]),
                 size(server["bytes"]),
+                size(server["rate"]) + "/s" if server["repairing"] else "-",
+                _span(server["seconds"]) if server["repairing"] else "-",
                 str(server["failed"]),
             ]
         )
@@ -159,9 +169,21 @@ def _status(found: Any) -> str:
 
 
 def _progress(found: Any) -> str:
-    files = sum(server["files"] for server in found["servers"])
-    copied = sum(server["bytes"] for server in found["servers"])
-    return f"{files} files repaired, {size(copied)} copied"
+    servers = found["servers"]
+    files = sum(server["files"] for server in servers)
+    left = sum(server["stale"] for server in servers)
+    copied = sum(server["bytes"] for server in servers)
+    rate = sum(server["rate"] for server in servers if server["repairing"])
+    known = [server["seconds"] for server in servers if server["repairing"]]
+    seconds = None if None in known else max(known, default=None)
+    return (
+        f"{bar(files, files + left)} {files} of {files + left} files, {size(copied)} "
+        f"copied, {size(rate)}/s, {_span(seconds)} left"
+    )
+
+
+def _span(seconds: Optional[float]) -> str:
+    return "-" if seconds is None else duration(seconds)
 
 
 def _verified(found: Any) -> str:

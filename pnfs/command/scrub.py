@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from pnfs.command.administer import addControlOptions, control, size
+from pnfs.command.administer import addControlOptions, bar, control, size
 from pnfs.configvalues import parseSize
 
 _PHASES = {
@@ -120,6 +120,7 @@ def _wrong(found: Any) -> bool:
 
 def _progress(found: Any) -> str:
     return (
+        f"{bar(found['files'], found['total'])} "
         f"{_PHASES.get(found['phase'], 'done')}: {found['files']} of {found['total']} "
         f"files, {size(found['bytes'])} compared, {found['wrong']} wrong"
     )

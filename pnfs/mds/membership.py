@@ -33,6 +33,7 @@ class Membership:
 
     @ivar objections: all of them are asked before a state changes by order.
     @ivar index: the L{pnfs.mds.fileindex.FileIndex}, if there is one.
+    @ivar repairing: is the data server of a UUID being given what it has missed?
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Membership:
         self.exports = exports
         self.objections: list[Objection] = [self._objection]
         self.index: Any = None
+        self.repairing: Callable[[bytes], bool] = lambda uuid: False
 
     def member(self, name: str) -> Member:
         """

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from typing import Any, AsyncIterator, Optional, Sequence
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +31,7 @@ from pnfs.backends.errors import BackendError, NoSuchObject
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.placed import alone, pinned, placedFiles
+from pnfs.mds.repaired import Repaired, measure
 from pnfs.mds.withdrawal import pause
 from pnfs.nfs4.context import ServerContext
 from pnfs.values import Inode, Placement
@@ -53,22 +53,6 @@ RETRY_SECONDS = 5.0
 _log = Logger()
 
 
-@attrs.define
-class Repaired:
-    """
-    What has been done for a data server since it has returned.
-
-    @ivar files: repaired; bytes: copied for that.
-    @ivar failed: files in the last round that could not be repaired, and why the last
-        of them could not.
-    """
-
-    files: int = 0
-    bytes: int = 0
-    failed: int = 0
-    problem: str = ""
-
-
 class Repairs:
     """
     Repairs in the background.
@@ -88,6 +72,9 @@ class Repairs:
         self.index: Any = None
         self.limit = 0
         self.found: dict[bytes, Repaired] = {}
+        self._before: dict[bytes, Repaired] = {}
+        self._counts: dict[bytes, int] = {}
+        self._counting: Optional[Deferred[None]] = None
         self._server = server
         self._servers = servers
         self._data = data
@@ -127,7 +114,8 @@ class Repairs:
         Repair the stale mirrors on a data server.
         """
         if uuid not in self._wanted:
-            self.found[uuid] = Repaired()
+            self._before[uuid] = self.total(uuid)
+            self.found[uuid] = Repaired(began=self.clock.seconds())
         self._wanted.add(uuid)
         self._again = True
         if self._round is None:
@@ -138,6 +126,57 @@ class Repairs:
     def _ended(self, result: None) -> None:
         self._round = None
         self._wanted.clear()
+
+    def total(self, uuid: bytes) -> Repaired:
+        """
+        What has been done for a data server since the start of this server.
+        """
+        before = self._before.get(uuid, Repaired())
+        now = self.found.get(uuid, Repaired())
+        return Repaired(
+            files=before.files + now.files,
+            bytes=before.bytes + now.bytes,
+            failures=before.failures + now.failures,
+        )
+
+    def counted(self) -> dict[bytes, int]:
+        """
+        How many files had a stale mirror on each data server when this was last asked,
+        as far as the index knows: they are counted now.
+        """
+        if self._counting is None and self.index is not None:
+            self._counting = Deferred.fromCoroutine(self._recount())
+            self._counting.addErrback(_failed)
+        return self._counts
+
+    async def _recount(self) -> None:
+        try:
+            found = await self.index.counts()
+            self._counts = {uuid: stale for uuid, (_, stale) in found.items()}
+        except BackendError as error:
+            _log.info("stale mirrors cannot be counted: {error}", error=error)
+        finally:
+            self._counting = None
+
+    def _progress(self) -> dict[bytes, Repaired]:
+        return {uuid: self.found[uuid] for uuid in sorted(self._wanted)}
+
+    def left(self) -> dict[bytes, int]:
+        """
+        Files that are stale, by data server, as far as they are being repaired.
+        """
+        return {uuid: done.left or 0 for uuid, done in self.found.items()}
+
+    def repairing(self, uuid: bytes) -> bool:
+        """
+        Is a data server being given what it has missed?
+        """
+        return (
+            self.running
+            and uuid in self._wanted
+            and bool(self.found[uuid].left)
+            and self._servers.up(uuid)
+        )
 
     async def count(self) -> dict[bytes, int]:
         """
@@ -188,6 +227,7 @@ class Repairs:
             for uuid in self._wanted:
                 self.found[uuid].failed = 0
             before = sum(done.files for done in self.found.values())
+            await measure(self.index, self._server.exports, self._progress())
             await self._goThrough()
             self._wanted = {u for u in self._wanted if self._servers.up(u)}
             if any(self.found[uuid].failed for uuid in self._wanted):
@@ -300,17 +340,25 @@ class Repairs:
 
     async def _repair(self, export: Any, handle: bytes, uuid: bytes) -> None:
         done = self.found[uuid]
+        copied = 0
 
         async def told(count: int) -> None:
+            nonlocal copied
+            copied += count
             done.bytes += count
+            done.current += count
             await self._rest(count)
 
         inode = await export.backend.byHandle(handle)
         try:
             if await self._repairOne(export, inode, uuid, told):
-                done.files += 1
+                done.repaired(inode.size, copied)
+            else:
+                done.current -= copied
         except BackendError as error:
+            done.current -= copied
             done.failed += 1
+            done.failures += 1
             done.problem = str(error) or type(error).__name__
             _log.warn(
                 "the mirror of fileid {fileid} at {uuid} is not repaired yet: {reason}",

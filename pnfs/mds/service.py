@@ -45,7 +45,7 @@ from pnfs.mds.resilver import Resilvering
 from pnfs.mds.room import noteFull
 from pnfs.mds.scrub import Scrub
 from pnfs.mds.verification import Verification
-from pnfs.metrics import DataServersCollector, Latency, NFSCollector, ScrubCollector
+from pnfs.metrics import DataServersCollector, Latency, NFSCollector, mirrorCollectors
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
 from pnfs.nfs4.client import (
@@ -311,6 +311,7 @@ class MetadataServerService(NFSService):
         )
         membership = Membership(servers, lambda: server.exports.byPath.values())
         membership.index = self.index
+        membership.repairing = self.repairs.repairing
         self.administration = Administration(config, server, servers, membership)
         self.registration = Registration(
             membership, config.key, clock, entropy, config.register
@@ -338,7 +339,7 @@ class MetadataServerService(NFSService):
             [
                 NFSCollector(server, lambda: self.rpc.counters),
                 DataServersCollector(servers, server.recaller, layouts),
-                ScrubCollector(self.scrub),
+                *mirrorCollectors(self.repairs, servers, self.scrub),
             ],
         )
 

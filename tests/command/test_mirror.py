@@ -25,6 +25,10 @@ STATUS = {
             "bytes": 5 << 20,
             "failed": 1,
             "problem": "it is full",
+            "repairing": True,
+            "left_bytes": 3 << 20,
+            "rate": 1 << 20,
+            "seconds": 75,
         },
         {
             "name": "ds1",
@@ -34,6 +38,10 @@ STATUS = {
             "bytes": 0,
             "failed": 0,
             "problem": "",
+            "repairing": False,
+            "left_bytes": None,
+            "rate": 0,
+            "seconds": None,
         },
     ],
 }
@@ -101,9 +109,9 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual(
             out.splitlines(),
             [
-                "NAME          STALE  REPAIRED  COPIED   FAILED",
-                "ds0           3      2         5.0 MiB  1",
-                "ds1 (silent)  0      0         0 B      0",
+                "NAME          STALE  LEFT     REPAIRED  COPIED   RATE       ETA   FAILED",
+                "ds0           3      3.0 MiB  2         5.0 MiB  1.0 MiB/s  75 s  1",
+                "ds1 (silent)  0      -        0         0 B      -          -     0",
                 "ds0: it is full",
                 "repair: automatic, at most 200.0 MiB in a second; under way",
             ],

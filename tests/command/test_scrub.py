@@ -94,7 +94,8 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual(self.run_("scrub", "start", "--wait")[0], 0)
         self.assertEqual(
             _progress(STATUS),
-            "comparing files: 40 of 100 files, 5.0 MiB compared, 1 wrong",
+            "[########............] comparing files: 40 of 100 files, 5.0 MiB compared, "
+            "1 wrong",
         )
 
     def test_status(self) -> None:

@@ -41,7 +41,8 @@ class DataServerCommands:
         return self._membership.member(request.text("name"))
 
     def _describe(self, member: Member) -> Any:
-        return describe(member, self._membership.servers)
+        repairing = self._membership.repairing(member.uuid)
+        return describe(member, self._membership.servers, repairing)
 
     async def list(self, request: Request) -> Any:
         """
@@ -155,13 +156,19 @@ def _config(request: Request) -> DataServerConfig:
         raise Refused(str(error)) from None
 
 
-def describe(member: Member, servers: DataServers) -> dict[str, Any]:
+def describe(
+    member: Member, servers: DataServers, repairing: bool = False
+) -> dict[str, Any]:
     """
     A data server for JSON. Sizes in bytes; None where nothing is known.
+
+    @param repairing: it is given what it has missed.
     """
     state = member.state
     if state.used and member.uuid in servers.condemned:
         state = DSState.LOST
+    elif state is DSState.ACTIVE and repairing:
+        state = DSState.REPAIRING
     space = member.space
     config = member.config
     return {

@@ -10,8 +10,10 @@ from typing import Any, Mapping
 import attrs
 
 from pnfs.admin.control import Command, Refused, Request
+from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
-from pnfs.mds.repairs import Repaired, Repairs
+from pnfs.mds.repaired import Repaired
+from pnfs.mds.repairs import Repairs
 from pnfs.mds.verification import Verification
 from pnfs.mds.withdrawal import pause
 
@@ -46,7 +48,7 @@ class MirrorCommands:
 
     async def _describe(self, counted: bool) -> Any:
         repairs = self._repairs
-        stale = await repairs.count() if counted else {}
+        stale = await repairs.count() if counted else repairs.left()
         servers = []
         for member in self._membership.servers.members:
             done = repairs.found.get(member.uuid, Repaired())
@@ -55,7 +57,12 @@ class MirrorCommands:
                     "name": member.config.name,
                     "answers": member.up,
                     "stale": stale.get(member.uuid, 0),
-                    **attrs.asdict(done),
+                    "files": done.files,
+                    "bytes": done.bytes,
+                    "failed": done.failed,
+                    "problem": done.problem,
+                    "repairing": repairs.repairing(member.uuid),
+                    **_left(done, repairs.clock.seconds()),
                 }
             )
         return {
@@ -79,9 +86,7 @@ class MirrorCommands:
         if full and not name:
             raise Refused("name the data server that has lost what it had")
         if name and not members[0].up:
-            raise Refused(
-                f"{name} does not answer; start it, or 'pnfs ds enable {name}'"
-            )
+            raise Refused(_away(members[0]))
         self._repairs.limit = limit
         for member in members:
             if full:
@@ -108,3 +113,30 @@ class MirrorCommands:
         request.finish()
         found = await self._verification.run(lambda: request.connected)
         return attrs.asdict(found)
+
+
+def _left(done: Repaired, now: float) -> dict[str, Any]:
+    """
+    How much there is still to be done; None: that is not known.
+    """
+    seconds = done.seconds(now)
+    left = done.leftBytes
+    return {
+        "left_bytes": None if left is None else max(0, left - done.current),
+        "rate": round(done.rate(now)),
+        "seconds": None if seconds is None else round(seconds),
+    }
+
+
+def _away(member: Member) -> str:
+    """
+    Why nothing can be repaired there, and what to do.
+    """
+    name = member.record.name
+    if member.banned:
+        return f"{name} is disabled; 'pnfs ds enable {name}' first"
+    problem = f" ({member.problem})" if member.problem else ""
+    return (
+        f"{name} does not answer{problem}; start it there, with the cluster key of this "
+        "metadata server"
+    )

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from pnfs.admin.control import Refused, Request
+import tests.mds.world
 from tests.mds.faulty import pattern
 from tests.mds.test_repairs import RepairsCase
 
@@ -93,6 +94,62 @@ class MirrorCommandsTests(RepairsCase):
         self.assertEqual(self.mds.repairs.limit, 1 << 20)
         self.assertEqual(len(set(self.copies(b"f"))), 1)
 
+    def test_progress(self) -> None:
+        """
+        While it is repaired a data server is C{repairing}, and it is told how much is
+        left and how long that is going to take; what was done in all goes on counting.
+        """
+        for each in b"ghijklmnopqrstuvw":
+            self.put(bytes([each]), pattern(50_000))
+        self.rest(2)
+        names = [n for n in b"ghijklmnopqrstuvw" if self.uuid in self.on(bytes([n]))]
+        self.mds.repairs.automatic = False
+        for each in names:
+            name = bytes([each])
+            self.lose(name, self.uuid)
+            fh = self.mds.context.filehandles.encode(self.export, self.inode(name))
+            self.mounted.write(fh, bytes(16), 0, bytes(50_000), 2)
+        count = len(names)
+        self.assertEqual(self.states()[self.name], "active")
+        done = self.begin("mirror.repair", name=self.name, limit=50_000)
+        self.rest(count // 2)
+        told = self.server(self.progress[-1])
+        self.assertTrue(told["repairing"])
+        self.assertEqual(self.states()[self.name], "repairing")
+        self.assertTrue(0 < told["stale"] <= count)
+        self.assertTrue(0 < told["left_bytes"] <= 50_000 * count)
+        self.assertTrue(20_000 < told["rate"] <= 100_000)
+        self.assertTrue(0 < told["seconds"] < 2 * count + 5)
+        self.rest(2 * count + 8)
+        self.assertEqual(self.server(self.successResultOf(done))["stale"], 0)
+        self.assertEqual(self.states()[self.name], "active")
+        repairs = self.mds.repairs
+        repairs.begin(self.uuid)
+        self.rest()
+        self.assertEqual(repairs.found[self.uuid].files, 0)
+        self.assertEqual(repairs.total(self.uuid).files, count)
+
+    def on(self, name: bytes) -> Any:
+        """
+        The data servers of a file.
+        """
+        return self.placement(name).dataServers
+
+    def states(self) -> dict[str, str]:
+        """
+        Of all data servers.
+        """
+        return {each["name"]: each["state"] for each in self.command("ds.list")}
+
+    def test_counted(self) -> None:
+        """
+        For metrics stale mirrors are counted whenever somebody asks.
+        """
+        self.stale()
+        self.mds.repairs.counted()
+        self.rest(1)
+        self.assertEqual(self.mds.repairs.counted()[self.uuid], 1)
+
     def test_repairAll(self) -> None:
         """
         Without a name all data servers are looked at.
@@ -150,3 +207,18 @@ class MirrorCommandsTests(RepairsCase):
         self.killDataServer(self.number(self.uuid))
         self.rest(12)
         self.assertIn("does not answer", self.refused("mirror.repair", name=self.name))
+        self.command("ds.disable", name=self.name, force=True)
+        self.assertIn("ds enable", self.refused("mirror.repair", name=self.name))
+
+    def test_otherKey(self) -> None:
+        """
+        A data server of another cluster, which has another key, gets nothing.
+        """
+        self.stale()
+        number = self.number(self.uuid)
+        self.killDataServer(number)
+        self.patch(tests.mds.world, "KEY", b"X" * 32)
+        self.startDataServer(number)
+        self.rest(12)
+        self.assertIn("cluster key", self.refused("mirror.repair", name=self.name))
+        self.assertEqual(self.placement(b"f").stale, (self.uuid,))
