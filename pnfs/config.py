@@ -16,6 +16,7 @@ from typing import Any, Mapping, Optional
 import attrs
 
 from pnfs.backends.errors import BadConfiguration
+from pnfs.configadmin import AdminConfig, takeAdmin
 from pnfs.configclients import ClientConfig, TermsConfig, takeClients, takeTerms
 from pnfs.configregistration import RegistrationConfig, takeRegistration
 from pnfs.configvalues import (
@@ -39,7 +40,6 @@ from pnfs.configvalues import (
     parseSize,
     readKey,
     seconds,
-    socketPath,
     string,
     stripeUnit,
 )
@@ -78,17 +78,6 @@ class DataServerConfig:
     advertise: tuple[Address, ...]
     protocol: str = "nfs4.1"
     label: str = ""
-
-
-@attrs.frozen
-class AdminConfig:
-    """
-    How the server is administered.
-
-    @ivar socket: path of the UNIX socket; empty: C{control.sock} in the state folder.
-    """
-
-    socket: str = ""
 
 
 @attrs.frozen
@@ -250,15 +239,6 @@ def _load(file: str, overrides: Mapping[str, Any]) -> Table:
     return Table(file, "", values)
 
 
-def _admin(file: str, values: Any) -> AdminConfig:
-    if values is None:
-        return AdminConfig()
-    table = Table(file, "admin", values)
-    config = AdminConfig(socket=table.take("socket", socketPath, ""))
-    table.finish()
-    return config
-
-
 def dataServerConfig(file: str, values: Any) -> DataServerConfig:
     """
     A data server as a table tells it.
@@ -417,7 +397,7 @@ def loadMDS(file: str, overrides: Mapping[str, Any] = {}) -> MDSConfig:
         degrade=table.take("degrade", boolean, True),
         failure=table.take("failure_seconds", seconds, 5.0),
         readError=table.take("read_error_seconds", seconds, 60.0),
-        admin=_admin(file, table.table("admin")),
+        admin=takeAdmin(file, table.table("admin")),
         register=register,
     )
     table.finish()

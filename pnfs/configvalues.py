@@ -301,6 +301,20 @@ def socketPath(value: Any) -> str:
     return path
 
 
+def readableFile(value: Any) -> str:
+    """
+    A file that this process may read.
+
+    @raise ValueError: it cannot; the text says what to write.
+    """
+    path = os.path.abspath(string(value))
+    if not os.path.isfile(path):
+        raise ValueError(f"{path} is no file; name one")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"{path} cannot be read by this user; change its owner")
+    return path
+
+
 def readKey(value: Any) -> bytes:
     """
     The cluster key in a file.

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import BadConfiguration
 from pnfs.config import loadDS, loadMDS
+from pnfs.configadmin import AdminTLSConfig
 from pnfs.configclients import ClientConfig, TermsConfig
 from pnfs.values import NOBODY
 from pnfs.configvalues import (
@@ -277,6 +278,20 @@ class MDSTests(ConfigCase):
             (end('[admin]\nsocket = ""'), ("admin.socket: ", "quotes")),
             (end("[admin]\nsocket = '/" + "x" * 99 + "/s.sock'"), ("too long",)),
             (end("[admin]\nx = 1"), ("admin.x: is no known key", "socket")),
+            (end('[admin]\nlisten = "h"'), ("admin.listen: ", "host:port")),
+            (end('[admin]\nlisten = "h:1"'), ("admin.certificate: is missing",)),
+            (end('[admin]\nkey = "/nowhere"'), ("admin.key: ", "is no file")),
+            (
+                end(f'[admin]\nclients = "{self.key}"'),
+                ("admin.listen: is missing", "clients"),
+            ),
+            (
+                end(
+                    f'[admin]\nlisten = "h:1"\ncertificate = "{self.key}"\n'
+                    f'key = "{self.key}"'
+                ),
+                ("admin.clients: is missing",),
+            ),
             (good[: good.index("[[data")], ("data_server: there is none", "add")),
             (good[: good.index("[[export")], ("export: there is none", "add")),
             (good.replace("[[export]]", "[export]"), ("export: ", "[[export]]")),
@@ -359,6 +374,21 @@ class MDSTests(ConfigCase):
         (export,) = loadMDS(self.write("mds.toml", text.encode())).exports
         self.assertEqual((export.label, export.placement), ("nvme", "pinned"))
         self.assertEqual(export.placementOptions, {"/video": ["a"]})
+
+    def test_adminElsewhere(self) -> None:
+        """
+        The control channel is also there for callers elsewhere, if all that this
+        needs is named.
+        """
+        text = self.text() + (
+            f'[admin]\nlisten = "[::]:9750"\ncertificate = "{self.key}"\n'
+            f'key = "{self.key}"\nclients = "{self.key}"\n'
+        )
+        admin = loadMDS(self.write("mds.toml", text.encode())).admin
+        self.assertEqual(
+            admin.tls, AdminTLSConfig(("::", 9750), self.key, self.key, self.key)
+        )
+        self.assertIsNone(loadMDS(self.write("a", self.text().encode())).admin.tls)
 
     def test_register(self) -> None:
         """

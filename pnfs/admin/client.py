@@ -11,7 +11,9 @@ import os
 import socket
 import tempfile
 import tomllib
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Union
+
+from pnfs.admin.tlsclient import SCHEME, TLSFailed, TLSServer, connectTLS, tlsServer
 
 ENVIRONMENT = "PNFS_MDS"
 STANDARD = "/etc/pnfs/pnfs-mds.toml"
@@ -81,25 +83,77 @@ def findSocket(
     )
 
 
+def findServer(
+    server: Optional[str],
+    path: Optional[str],
+    config: Optional[str],
+    files: Mapping[str, Optional[str]],
+    environment: Mapping[str, str],
+) -> Union[str, TLSServer]:
+    """
+    The metadata server to talk to: one elsewhere if C{server} says so, or the
+    environment does and nothing else is named; else as L{findSocket}.
+
+    @param files: for TLS: C{certificate}, C{key}, C{ca} as named by options.
+    @raise ControlFailed: there is none, or more than one.
+    """
+    if server is None and path is None and config is None:
+        named = environment.get(ENVIRONMENT, "")
+        server = named if named.startswith(SCHEME) else None
+    if server is None:
+        return findSocket(path, config, environment)
+    if path is not None or config is not None:
+        raise ControlFailed("--server is somewhere else than --socket or --config")
+    try:
+        return tlsServer(server, files, environment)
+    except TLSFailed as error:
+        raise ControlFailed(str(error)) from None
+
+
 class ControlClient:
     """
     A connection to the control channel.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, where: Union[str, TLSServer]) -> None:
         """
-        @raise ControlFailed: nobody answers there.
+        @param where: path of a UNIX socket, or a server elsewhere.
+        @raise ControlFailed: nobody answers there, or we are not welcome.
         """
-        self._path = path
-        self._socket = socket.socket(socket.AF_UNIX)
         self._buffer = bytearray()
+        if isinstance(where, TLSServer):
+            self._path = f"{SCHEME}{where.host}:{where.port}"
+            self._socket: socket.socket = self._secured(where)
+            return
+        self._path = where
+        self._socket = socket.socket(socket.AF_UNIX)
         try:
-            self._socket.connect(path)
+            self._socket.connect(where)
         except OSError as error:
             self._socket.close()
             raise ControlFailed(
-                f"{path}: {error.strerror or error}; does the metadata server run?"
+                f"{where}: {error.strerror or error}; does the metadata server run?"
             ) from None
+
+    def _secured(self, where: TLSServer) -> socket.socket:
+        """
+        Connect, and wait until our certificate has been accepted.
+        """
+        try:
+            self._socket = connectTLS(where)
+        except TLSFailed as error:
+            raise ControlFailed(str(error)) from None
+        try:
+            self._answer()
+        except (OSError, ValueError) as error:
+            self._socket.close()
+            raise ControlFailed(
+                f"{self._path}: {error}; is {where.certificate} of an authority that "
+                "it accepts ('clients' in its [admin]), and still valid?"
+            ) from None
+        # Commands may take long.
+        self._socket.settimeout(None)
+        return self._socket
 
     def call(
         self,

@@ -14,7 +14,7 @@ import os
 import sys
 from typing import Any, Callable, Mapping, Optional, Sequence
 
-from pnfs.admin.client import ControlClient, ControlFailed, findSocket
+from pnfs.admin.client import ControlClient, ControlFailed, findServer
 
 Show = Callable[[Any], str]
 """Says a result in words."""
@@ -37,6 +37,19 @@ def addControlOptions(parser: argparse.ArgumentParser, example: str) -> None:
         metavar="MDS.toml",
         help="its configuration file (default: PNFS_MDS in the environment, "
         "/etc/pnfs/pnfs-mds.toml, or the demo that runs)",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="tls://HOST:PORT",
+        help="a metadata server elsewhere, with --certificate, --key and --ca "
+        "(or PNFS_MDS, PNFS_CERTIFICATE, PNFS_KEY and PNFS_CA in the environment)",
+    )
+    parser.add_argument(
+        "--certificate", metavar="FILE", help="yours, in PEM, for --server"
+    )
+    parser.add_argument("--key", metavar="FILE", help="its private key")
+    parser.add_argument(
+        "--ca", metavar="FILE", help="authority of the server's certificate"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -62,7 +75,10 @@ def connect(args: argparse.Namespace) -> ControlClient:
 
     @raise ControlFailed: there is none.
     """
-    return ControlClient(findSocket(args.socket, args.config, os.environ))
+    files = {"certificate": args.certificate, "key": args.key, "ca": args.ca}
+    return ControlClient(
+        findServer(args.server, args.socket, args.config, files, os.environ)
+    )
 
 
 def control(

@@ -11,8 +11,10 @@ import stat
 from typing import Any, Optional
 
 from twisted.internet.error import CannotListenError
+from twisted.internet.ssl import CertificateOptions
 
 from pnfs.admin.control import Commands, ControlFactory
+from pnfs.admin.tls import Renewable, TLSControlFactory, loadOptions
 from pnfs.backends.errors import BadConfiguration
 from pnfs.config import MDSConfig
 from pnfs.mds.commands.clients import ClientCommands
@@ -69,9 +71,16 @@ class Administration:
         self.server = server
         self.servers = servers
         self.membership = membership
+        self._clock = server.clock
         self.commands = Commands()
         self.socket = config.admin.socket or os.path.join(config.state, SOCKET)
         self._file = config.file
+        self._tls = config.admin.tls
+        self._renewable = (
+            None if self._tls is None else Renewable(loadOptions(self._file, self._tls))
+        )
+        self._secured: Optional[TLSControlFactory] = None
+        self._securePort: Any = None
         self._port: Any = None
         self._claimed = -1
         self.commands.add(DataServerCommands(membership).commands)
@@ -108,15 +117,52 @@ class Administration:
             ) from None
         finally:
             os.umask(mask)
+        self._listenTLS(reactor)
+
+    def _listenTLS(self, reactor: Any) -> None:
+        """
+        Open the port for callers elsewhere, if there is to be one.
+        """
+        if self._tls is None:
+            return
+        self._secured = TLSControlFactory(self.commands, self._clock)
+        host, port = self._tls.listen
+        try:
+            self._securePort = reactor.listenSSL(
+                port, self._secured, self._renewable, interface=host
+            )
+        except CannotListenError as error:
+            raise BadConfiguration(
+                f"{self._file}: admin.listen: {error.interface}:{error.port}: "
+                f"{error.socketError}; name another address or stop what uses it"
+            ) from None
+
+    def renewed(self) -> Optional[CertificateOptions]:
+        """
+        Read the files of TLS again, for L{renew}.
+
+        @raise BadConfiguration: they are no good; nothing has changed.
+        """
+        return None if self._tls is None else loadOptions(self._file, self._tls)
+
+    def renew(self, options: Optional[CertificateOptions]) -> None:
+        """
+        Use them from now on. Connections that are open go on.
+        """
+        if self._renewable is not None and options is not None:
+            self._renewable.options = options
 
     async def stop(self) -> None:
         """
         Close it.
         """
-        port: Optional[Any] = self._port
-        self._port = None
-        if port is not None:
-            await port.stopListening()
+        ports = [self._port, self._securePort]
+        self._port = self._securePort = None
+        for port in ports:
+            if port is not None:
+                await port.stopListening()
+        if self._secured is not None:
+            self._secured.close()
         if self._claimed >= 0:
             os.close(self._claimed)
             self._claimed = -1

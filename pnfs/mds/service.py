@@ -353,7 +353,9 @@ class MetadataServerService(NFSService):
         """
         See L{NFSService.apply}.
         """
+        certificates = self.administration.renewed()
         await self._reloader.apply(config)
+        self.administration.renew(certificates)
         self._walk.go()
 
     def _stateChanged(self, member: Member, before: DSState) -> None:

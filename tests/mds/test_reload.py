@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 
 from pnfs.backends.errors import BadConfiguration, NoSpace, Unreachable
-from pnfs.config import AdminConfig, LimitsConfig, MDSConfig
+from pnfs.config import LimitsConfig, MDSConfig
+from pnfs.configadmin import AdminConfig
 from pnfs.configclients import ClientConfig, TermsConfig
 from pnfs.namespace.filehandles import CapabilityCodec
 from pnfs.namespace.squash import Squash
