@@ -37,17 +37,22 @@ def nextColumns(
     Mirrors for C{count} more chunks of a file, on other data servers than the chunk
     before as far as possible. If too few can be used, those of that chunk get the next
     one, too: their data files are there already, and a stale mirror is repaired with
-    all that it has missed.
+    all that it has missed. A data server that misses something, or has or will have
+    data files of a move under way, gets none.
 
     @param order: as L{pnfs.interfaces.IPlacementPolicy.order}.
     @param choices: data servers that may be used, those to be preferred first; the
         first choice that is enough counts.
     """
     found: list[tuple[bytes, ...]] = []
+    # Who is at work on what is C{next} does not know of new chunks.
+    avoided = set(placement.stale)
+    if placement.next is not None:
+        avoided.update(placement.next.dataServers)
     for _ in range(count):
         columns = placement.columns + tuple(found)
         for servers in choices:
-            usable = [s for s in servers if s.uuid not in placement.stale]
+            usable = [s for s in servers if s.uuid not in avoided]
             column = _nextColumn(columns, order, usable)
             if column is not None:
                 break

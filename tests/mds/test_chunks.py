@@ -109,6 +109,16 @@ class NextColumnsTests(SynchronousTestCase):
         stale = placement(b"AB", b"CD", stale=b"A")
         self.assertEqual(self.columns(stale, 2, b"ABCD"), [b"BC", b"DB"])
 
+    def test_moving(self) -> None:
+        """
+        Nor does one where the file has been or will be: what it has there may be taken
+        away at any time by who moves the file.
+        """
+        moving = attrs.evolve(placement(b"AB"), next=placement(b"AC"))
+        self.assertEqual(self.columns(moving, 1, b"ABCDE"), [b"DE"])
+        self.assertEqual(self.columns(moving, 1, b"ABCD"), [b"DB"])
+        self.assertEqual(self.columns(moving, 1, b"ABC"), [b"AB"])
+
 
 class WithColumnsTests(SynchronousTestCase):
     """
