@@ -353,8 +353,8 @@ def exportPath(value: Any) -> str:
     return path
 
 
-DEFAULT_CHUNK = 1 << 30
-"""Bytes of a chunk."""
+DEFAULT_CHUNK = 0
+"""Bytes of a chunk; none unless wanted: see docs/layout-flexfiles.md."""
 
 
 def chunkSize(value: Any) -> int:

@@ -151,7 +151,7 @@ class MDSTests(ConfigCase):
         )
         self.assertEqual(export.dataServers, ())
         self.assertEqual((export.placement, export.label), ("weighted", ""))
-        self.assertEqual((export.threshold, export.chunk), (0, 1 << 30))
+        self.assertEqual((export.threshold, export.chunk), (0, 0))
         self.assertEqual(export.placementOptions, {})
         self.assertEqual(export.terms, TermsConfig())
         self.assertIdentical(export.clients, None)
