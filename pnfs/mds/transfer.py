@@ -39,11 +39,14 @@ PASSES = 8
 LITTLE = 32 << 20
 """Bytes that are left to be compared while nobody may write."""
 
-STEP = 16 << 20
-"""Bytes that a data server is told to compare or to copy at a time."""
+STEP = 64 << 20
+"""Bytes that a data server is told to compare at a time."""
+
+PIECE = 16 << 20
+"""Bytes that it is told to copy at a time: after each, who limits that may wait."""
 
 STEPS = 4
-"""Of them under way for a data server of a file."""
+"""Steps under way for a data server of a file."""
 
 SCRAPS = 16
 """As many instead if they are stripe units up to L{SCRAP} bytes."""
@@ -341,7 +344,7 @@ class Transfer:
         @raise Unsupported: one of them cannot tell.
         """
         found: list[Range] = []
-        for offset, length in steps(ranges):
+        for offset, length in steps(ranges, STEP):
             while length:
                 sums = await gather(
                     [
@@ -418,7 +421,7 @@ class Transfer:
             for at, length in todo:
                 while length:
                     result = await self._copying.piece(
-                        uuid, only, source.column, at, length
+                        uuid, only, source.column, at, min(length, PIECE)
                     )
                     if not result.count:
                         raise IOFailed("nothing can be copied")
@@ -432,7 +435,9 @@ class Transfer:
             return done
 
         only = _only(task.live, source)
-        todo = steps(self._portions(task, source.column, ranges))
+        # Truncations wait for a step that is made in a shared turn.
+        size = STEP if task.key is None else min(STEP, PIECE)
+        todo = steps(self._portions(task, source.column, ranges), size)
         while some := [each for _, each in zip(range(8 * SCRAPS), todo)]:
             await gather([step(*each) for each in some])
             if len(copied) > 2 * RANGES:
@@ -450,14 +455,14 @@ class Transfer:
         return sorted(left + copied if compared else left)
 
 
-def steps(ranges: Iterable[Range]) -> Iterator[Range]:
+def steps(ranges: Iterable[Range], size: int) -> Iterator[Range]:
     """
     The same in pieces that do not take long.
     """
     for offset, length in ranges:
         end = offset + length
-        for start in range(offset, end, STEP):
-            yield start, min(STEP, end - start)
+        for start in range(offset, end, size):
+            yield start, min(size, end - start)
 
 
 def merged(ranges: Iterable[Range], size: int) -> Iterator[Range]:

@@ -28,7 +28,7 @@ DIGEST = 16
 SMALLEST_UNIT = 512
 LARGEST_UNIT = 64 << 20
 
-STEP = 16 << 20
+STEP = 64 << 20
 """Bytes of data in one step; of a piece that is larger, all."""
 
 DIGESTS = 2048
