@@ -17,6 +17,7 @@ from benchmarks.cells import Metadata
 from benchmarks.data import MIB, DataLoad
 from benchmarks.load import Outcome, run
 from benchmarks.memory import perClient, perOpenFile
+from benchmarks.moving import lines as movingLines
 from benchmarks.report import Row, dataTable, machine, metadataTable, table
 from benchmarks.servers import Ganesha, OurSite, startGanesha
 
@@ -24,6 +25,7 @@ CELLS = "null getattr access lookup readdir openclose create remove".split()
 OURS = ["layout to read", "layout to write"]
 SHAPES = ((1, 1), (16, 1), (16, 4))
 SIZES = {"4 KiB": 4096, "64 KiB": 65536, "1 MiB": MIB}
+MOVED = 1536 * MIB
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "RESULTS.md")
 
 
@@ -180,6 +182,8 @@ def measure(rounds: int, seconds: float, held: int) -> str:
         if ganesha is not None:
             ganesha.stop()
     scale = scaleLines((1, 2, 3), rounds, seconds)
+    _say("repair and drain")
+    costs, noticed = movingLines(MOVED if seconds >= 1 else MOVED // 8, seconds)
     memory = memoryLines(held)
     peer = (
         "nfs-ganesha (VFS)" if ganesha else "nfs-ganesha is not installed, or no root"
@@ -197,6 +201,10 @@ def measure(rounds: int, seconds: float, held: int) -> str:
             "## READ and WRITE, three data servers (all processes) against plain "
             "NFSv4.1\n\n" + dataTable(data, lambda row: sizes[row.name]),
             "## More data servers, 1 MiB, 4 slots each\n\n" + table(scale),
+            "## Bytes that move between data servers\n\n"
+            + table(costs)
+            + "\n\n"
+            + table(noticed),
             "## Memory of the metadata server\n\n" + table(memory),
         )
     )

@@ -18,6 +18,7 @@ import time
 from typing import Any, Optional
 
 from benchmarks.wire import BenchmarkError
+from pnfs.admin.client import SOCKET
 
 _MEMORY = "/dev/shm"
 
@@ -36,9 +37,12 @@ class OurSite:
 
     @ivar host: of the metadata server; C{port}, C{export}: likewise.
     @ivar mds: its process; C{pids}: all processes.
+    @ivar control: the path of its control socket.
     """
 
-    def __init__(self, dataServers: int) -> None:
+    def __init__(
+        self, dataServers: int, layout: str = "files", mirrors: int = 1
+    ) -> None:
         self._memory = memoryFolder("pnfs-bench-")
         self._disk = tempfile.mkdtemp(prefix="pnfs-bench-")
         for number in range(dataServers):
@@ -53,6 +57,8 @@ class OurSite:
                 "benchmarks.site",
                 self._memory,
                 str(dataServers),
+                layout,
+                str(mirrors),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -67,6 +73,7 @@ class OurSite:
         self.port: int = told["mds"]["port"]
         self.export: str = told["export"]
         self.mds: int = told["mds"]["pid"]
+        self.control = os.path.join(self._memory, "mds", SOCKET)
         self.pids = [self.mds, *[ds["pid"] for ds in told["data_servers"]]]
 
     def stop(self) -> None:

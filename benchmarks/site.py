@@ -1,6 +1,6 @@
 """
-A site to measure: C{python -m benchmarks.site DIRECTORY DATA_SERVERS} runs one until
-its standard input ends, and prints what L{pnfs.admin.site.Site.describe} says.
+A site to measure: C{python -m benchmarks.site DIRECTORY DATA_SERVERS LAYOUT
+MIRRORS} runs one until its standard input ends, and prints what L{pnfs.admin.site.Site.describe} says.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class _UntilEnd(Protocol):
         self.ended.callback(None)
 
 
-async def serve(reactor: Any, directory: str, dataServers: int) -> None:
+async def serve(reactor: Any, options: SiteOptions) -> None:
     """
     Run a site until nobody wants it any more.
     """
-    site = Site(reactor, SiteOptions(directory=directory, dataServers=dataServers))
+    site = Site(reactor, options)
     try:
         await site.start()
         print(json.dumps(site.describe()), flush=True)
@@ -48,12 +48,14 @@ def main() -> None:
     """
     The program.
     """
-    directory, dataServers = sys.argv[1:]
-    task.react(
-        lambda reactor: Deferred.fromCoroutine(
-            serve(reactor, directory, int(dataServers))
-        )
+    directory, dataServers, layout, mirrors = sys.argv[1:]
+    options = SiteOptions(
+        directory=directory,
+        dataServers=int(dataServers),
+        layout=layout,
+        mirrors=int(mirrors),
     )
+    task.react(lambda reactor: Deferred.fromCoroutine(serve(reactor, options)))
 
 
 if __name__ == "__main__":

@@ -168,6 +168,9 @@ def write(stateid: bytes, offset: int, count: int) -> bytes:
     return struct.pack(">I16sQII", 38, stateid, offset, 0, count)
 
 
+COMMIT = struct.pack(">IQI", 5, 0, 0)
+
+
 def layoutget(stateid: bytes, write: bool = True) -> bytes:
     """
     LAYOUTGET of a whole file in a files layout.

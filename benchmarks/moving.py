@@ -1,0 +1,261 @@
+"""
+Bytes that move between data servers: a mirror that has missed everything is repaired,
+and a data server is drained. The metadata server gives orders only. What one data
+server reads and writes alone is measured beside it, as it bounds what can be moved.
+
+C{python -m benchmarks.moving [MIB]} prints this part of the report alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from threading import Thread
+from typing import Any, Callable, Iterator, Sequence
+
+from benchmarks import wire
+from benchmarks.cells import Metadata, reading, writing
+from benchmarks.layout import columns
+from benchmarks.load import Outcome, Task, cpuSeconds, run
+from benchmarks.report import table
+from benchmarks.servers import OurSite
+from benchmarks.session import USE_PNFS_DS, Session
+from pnfs.admin.client import ControlClient, ControlFailed
+
+MIB = 1 << 20
+LEAVING = "ds1"
+"""The data server that is lost, comes back, and is drained."""
+
+FILES = 6
+SLOTS = 4
+GATHER_SECONDS = 1.0
+"""A repair begins so long after it is asked for."""
+
+LIMIT = 50 * MIB
+"""Bytes per second of the repair beside which a client is measured."""
+
+_WAIT_SECONDS = 120.0
+
+Cost = tuple[float, list[float]]
+"""Bytes per second, and milliseconds of CPU for a GB of each group of processes."""
+
+
+def costOf(
+    work: Callable[[], int], groups: Sequence[Sequence[int]], idle: float = 0.0
+) -> Cost:
+    """
+    @param work: moves bytes, and says how many.
+    @param groups: of processes.
+    @param idle: seconds of it in which nothing is done.
+    """
+    before = [cpuSeconds(pids) for pids in groups]
+    begin = time.perf_counter()
+    moved = work()
+    seconds = time.perf_counter() - begin - idle
+    used = [cpuSeconds(pids) - b for pids, b in zip(groups, before)]
+    return moved / seconds, [1e12 * cpu / moved for cpu in used]
+
+
+def alone(operation: str, size: int) -> Cost:
+    """
+    One data server with a file that is written for the first time, until that is
+    durable, or read.
+    """
+    site = OurSite(1)
+    try:
+        metadata = Metadata(site.host, site.port, site.export)
+        keeper = metadata.session(1)
+        fh, stateid = keeper.open(metadata.fh, b"alone")
+        (column,) = columns(keeper, fh, stateid)
+        session = Session(column.host, column.port, SLOTS, USE_PNFS_DS)
+
+        def go(make: Callable[..., Task]) -> int:
+            tasks = [
+                make(column.fh, stateid, iter(range(n * MIB, size, SLOTS * MIB)), MIB)
+                for n in range(SLOTS)
+            ]
+            run([(session, tasks)], [])
+            session.run(wire.putfh(column.fh), wire.COMMIT)
+            return size
+
+        if operation == "read":
+            go(writing)
+        make = reading if operation == "read" else writing
+        return costOf(lambda: go(make), [site.pids[1:]])
+    finally:
+        site.stop()
+
+
+class MovingSite:
+    """
+    Mirrored files on three data servers.
+    """
+
+    def __init__(self, size: int) -> None:
+        """
+        @param size: bytes of all files.
+        """
+        self._each = size // FILES // MIB * MIB
+        self.site = site = OurSite(3, layout="flexfiles", mirrors=2)
+        self._control = ControlClient(site.control)
+        self._metadata = Metadata(site.host, site.port, site.export)
+        self._session = self._metadata.session(FILES)
+        self._files = [
+            self._session.open(self._metadata.fh, b"moved-%d" % number)
+            for number in range(FILES)
+        ]
+        # Now they have their data servers.
+        self._write(0, MIB)
+        self.groups = [[site.mds], site.pids[1:]]
+
+    def stop(self) -> None:
+        """
+        End it.
+        """
+        self._control.close()
+        self.site.stop()
+
+    def _write(self, start: int, end: int) -> None:
+        """
+        A range of each file, through the metadata server.
+        """
+        tasks = [
+            writing(fh, stateid, iter(range(start, end, MIB)), MIB)
+            for fh, stateid in self._files
+        ]
+        run([(self._session, tasks)], [])
+
+    def _call(self, command: str, **args: Any) -> Any:
+        return self._control.call(command, args)
+
+    def _patiently(self, command: str, **args: Any) -> None:
+        """
+        Until it is not refused: the index of files is made first.
+        """
+        until = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                self._call(command, **args)
+                return
+            except ControlFailed:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    def miss(self) -> None:
+        """
+        A data server is away while everything is written.
+        """
+        self._patiently("ds.kill", name=LEAVING)
+        self._write(MIB, self._each)
+
+    def comeBack(self) -> None:
+        """
+        It answers again, and is not repaired yet.
+        """
+        self._call("ds.enable", name=LEAVING)
+        until = time.monotonic() + _WAIT_SECONDS
+        while not self._call("ds.show", name=LEAVING)["answers"]:
+            if time.monotonic() > until:
+                raise ControlFailed(f"{LEAVING} does not answer")
+            time.sleep(0.05)
+        self._call("mirror.stop")
+
+    def repair(self) -> int:
+        """
+        It catches up. @return: bytes copied.
+        """
+        told = self._call("mirror.repair", name=LEAVING, limit=0)
+        return sum(int(each["bytes"]) for each in told["servers"])
+
+    def drain(self) -> int:
+        """
+        All that it has goes elsewhere. @return: bytes copied.
+        """
+        job = self._call("ds.drain", name=LEAVING)["job"]
+        return int(self._call("jobs.wait", id=job["id"])["bytes"])
+
+    def reads(self, seconds: float) -> Outcome:
+        """
+        A client reads a file through the metadata server.
+        """
+        session = self._metadata.session(1)
+        fh, stateid = session.open(self._metadata.fh, b"moved-0")
+        task = reading(fh, stateid, _around(self._each), 65536)
+        outcome = run([(session, [task])], self.site.pids, seconds)
+        session.disconnect()
+        return outcome
+
+    def beside(self, seconds: float) -> Outcome:
+        """
+        The same while a repair is going on that is limited.
+        """
+        control = ControlClient(self.site.control)
+        repair = {"name": LEAVING, "limit": LIMIT}
+        waiting = Thread(target=_ask, args=(control, "mirror.repair", repair))
+        waiting.start()
+        try:
+            time.sleep(GATHER_SECONDS + 0.5)
+            return self.reads(seconds)
+        finally:
+            self._call("mirror.stop")
+            waiting.join()
+            control.close()
+
+
+def _ask(control: ControlClient, command: str, args: dict[str, Any]) -> None:
+    control.call(command, args)
+
+
+def _around(size: int) -> Iterator[int]:
+    while True:
+        yield from range(0, size, 65536)
+
+
+def lines(size: int, seconds: float) -> tuple[list[list[str]], list[list[str]]]:
+    """
+    @param size: bytes that are moved.
+    @return: what moving costs; what a client notices of it.
+    """
+    costs = [["operation", "data", "MB/s", "MDS: CPU ms per GB", "data servers"]]
+
+    def add(operation: str, data: str, cost: Cost) -> None:
+        rate, used = cost
+        cells = ["–"] * (2 - len(used)) + [f"{each:,.1f}" for each in used]
+        costs.append([operation, data, f"{rate / 1e6:,.0f}", *cells])
+
+    for operation in ("read", "write"):
+        add(operation, "one data server alone", alone(operation, size // 2))
+    moving = MovingSite(size)
+    try:
+        moving.miss()
+        moving.comeBack()
+        before = moving.reads(seconds)
+        beside = moving.beside(seconds)
+        repaired = costOf(moving.repair, moving.groups, GATHER_SECONDS)
+        add("repair", f"{FILES} files, compared and verified", repaired)
+        drained = costOf(moving.drain, moving.groups)
+        add("drain", f"{FILES} files, compared and verified", drained)
+    finally:
+        moving.stop()
+    noticed = [["a client reads 64 KiB", "", "p99 µs", "MB/s"]]
+    for what, outcome in (
+        ("nothing else is done", before),
+        (f"repair limited to {LIMIT // MIB} MiB/s", beside),
+    ):
+        rate = outcome.operations * 65536 / 1e6 / outcome.seconds
+        noticed.append([what, "", f"{outcome.p99:,.0f}", f"{rate:,.0f}"])
+    return costs, noticed
+
+
+def main() -> None:
+    """
+    The program.
+    """
+    size = (int(sys.argv[1]) if len(sys.argv) > 1 else 1536) * MIB
+    for each in lines(size, 3.0):
+        print(table(each) + "\n")
+
+
+if __name__ == "__main__":
+    main()
