@@ -13,6 +13,12 @@ from pnfs.client.errors import STATE_LOST
 from pnfs.nfs4 import requests
 from pnfs.nfs4.results import OperationFailed
 
+_REOPENED = 10
+"""
+How often for one request: while the server says DELAY to it, it may restart again and
+again.
+"""
+
 
 class OpenState:
     """
@@ -41,7 +47,7 @@ class OpenState:
         Do what needs the open stateid; if the server does not know it any more, open
         the file again and repeat.
         """
-        for _ in range(3):
+        for _ in range(_REOPENED):
             stateid = self.stateid
             try:
                 return await attempt()
