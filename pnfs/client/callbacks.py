@@ -54,6 +54,9 @@ class Callbacks:
     Answers the metadata server's calls.
 
     One slot is enough for our servers; its last answer is kept and repeated.
+
+    @ivar onRecall: starts to give a delegation back; gives the C{nfsstat4}. As it is,
+        we hold none.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Callbacks:
         self._devicesChanged = devicesChanged
         self._recallAny = recallAny
         self._limitSlots = limitSlots
+        self.onRecall: Callable[[CB_RECALL4args], int] = _holdsNone
         self._session = b""
         self._next = 1
         self._last = b""
@@ -185,14 +189,17 @@ class Callbacks:
             self._limitSlots(_one(buf, pos)[0])
             return number, 0, pos + 4
         if number == OP_CB_RECALL:
-            # We hold no delegation.
-            _, pos = _recall(buf, pos)
-            return number, nfsstat4.NFS4ERR_BAD_STATEID, pos
+            arguments, pos = _recall(buf, pos)
+            return number, self.onRecall(arguments), pos
         if number == OP_CB_SEQUENCE:
             return number, nfsstat4.NFS4ERR_SEQUENCE_POS, pos
         if number in _KNOWN:
             return number, nfsstat4.NFS4ERR_NOTSUPP, pos
         return _OP_CB_ILLEGAL, nfsstat4.NFS4ERR_OP_ILLEGAL, pos
+
+
+def _holdsNone(arguments: CB_RECALL4args) -> int:
+    return nfsstat4.NFS4ERR_BAD_STATEID
 
 
 def _deviceids(arguments: CB_NOTIFY_DEVICEID4args) -> list[bytes]:

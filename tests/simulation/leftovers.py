@@ -23,6 +23,8 @@ def leftovers(site: Site, network: Network, hosts: list[Any]) -> Iterator[str]:
         yield f"clients: {[client.owner for client in context.clients]}"
     if context.opens.count:
         yield f"{context.opens.count} opens"
+    if context.delegations.count:
+        yield f"{context.delegations.count} delegations"
     if len(context.layouts):
         yield f"{len(context.layouts)} layouts"
     if len(context.sessions):

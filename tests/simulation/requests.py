@@ -80,3 +80,39 @@ def link(name: bytes) -> bytes:
     LINK of the saved file into the current directory.
     """
     return struct.pack(">I", 11) + opaque(name)
+
+
+def openWanting(owner: bytes, share: int, want: int) -> bytes:
+    """
+    OPEN of the current filehandle.
+
+    @param want: C{OPEN4_SHARE_ACCESS_WANT_*}.
+    """
+    return b"".join(
+        (
+            struct.pack(">IIIIQ", 18, 0, share | want, 0, 0),
+            opaque(owner),
+            struct.pack(">II", 0, 4),
+        )
+    )
+
+
+def reclaimDelegation(owner: bytes, share: int, write: bool) -> bytes:
+    """
+    OPEN of the current filehandle as before the server's restart, with the delegation
+    that came with it.
+    """
+    return b"".join(
+        (
+            struct.pack(">IIIIQ", 18, 0, share, 0, 0),
+            opaque(owner),
+            struct.pack(">III", 0, 1, 2 if write else 1),
+        )
+    )
+
+
+def delegreturn(stateid: bytes) -> bytes:
+    """
+    DELEGRETURN.
+    """
+    return struct.pack(">I16s", 8, stateid)

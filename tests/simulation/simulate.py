@@ -28,10 +28,12 @@ from tests.simulation.actors import (
 )
 from tests.simulation.audit import Audit
 from tests.simulation.counters import Counter, SharedCounter
+from tests.simulation.delegations import DelegatedMount, SharedNumber
 from tests.simulation.faults import Faults
 from tests.simulation.leftovers import leftovers
 from tests.simulation.mounting import RecoveringMount
 from tests.simulation.network import Network, Process
+from tests.simulation.number_actors import Number
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.shared_actors import Region, Tree
 from tests.simulation.site import COURTESY, FAILURE, GRACE, LEASE, Site
@@ -151,7 +153,7 @@ class Host:
             self._network, self.name, self._chance.uniform(100, 900)
         )
         self._trace.event("%s starts, layouts %s", self.name, self._layouts)
-        mount = self.mount = RecoveringMount(
+        mount = self.mount = DelegatedMount(
             process, self._owner, self._chance.randbytes(8), self._layouts
         )
         running = Deferred.fromCoroutine(self._run(mount))
@@ -229,6 +231,10 @@ class Simulation:
         regions: list[Region] = []
         locked = SharedCounter(trace, "/export/locked")
         denied = SharedCounter(trace, "/export/denied")
+        numbers = [
+            SharedNumber(trace, f"/export/number{number}")
+            for number in range(plan.clients)
+        ]
         for number, host in enumerate(self.hosts):
             host.actors.append(Stream(self.stage, f"{number}stream"))
             if not plan.streamsOnly:
@@ -243,6 +249,7 @@ class Simulation:
                     ),
                     Counter(self.stage, f"{number}locker", locked, False),
                     Counter(self.stage, f"{number}denier", denied, True),
+                    Number(self.stage, f"{number}number", numbers[number], numbers),
                 ]
         self.step = 0
         self.faults = Faults(self.site, self.network, trace, chance, list(self.hosts))
@@ -352,7 +359,9 @@ class Simulation:
 
         async def make() -> None:
             await mount.connect()
-            for path in ("/export/locked", "/export/denied"):
+            paths = ["/export/locked", "/export/denied"]
+            paths += [f"/export/number{n}" for n in range(self.plan.clients)]
+            for path in paths:
                 await mount.closeFile(await mount.openFile(path, True))
             await mount.close()
             host.finished = True

@@ -307,6 +307,7 @@ class Site:
             ),
             file="mds.toml",
             courtesy=self._courtesy,
+            delegationWindow=2.0,
             failure=FAILURE,
             repairLimit=self._limit,
         )
