@@ -57,6 +57,14 @@ class Site:
             raise Impossible(str(error)) from None
         return [server.uuid for server in found]
 
+    @property
+    def known(self) -> bool:
+        """
+        The index names all files, or there is none.
+        """
+        exports = self.server.exports.byPath.values()
+        return self.index is None or self.index.whole.issuperset(e.id for e in exports)
+
     def name(self, uuid: bytes) -> str:
         """
         Of a data server.
@@ -159,8 +167,7 @@ class Away(Choice):
         See L{Choice.count}.
         """
         index = self.site.index
-        exports = self.site.server.exports.byId
-        if index is None or not index.whole.issuperset(exports):
+        if index is None or not self.site.known:
             return None
         counts: tuple[int, int] = (await index.counts()).get(self.uuid, (0, 0))
         return counts[0]

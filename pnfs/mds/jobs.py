@@ -425,11 +425,7 @@ class Jobs:
                         await self.mover.tidy(export, handle)
                     except BackendError:
                         left += 1
-                index = self.site.index
-                whole = index is None or index.whole.issuperset(
-                    self.site.server.exports.byId
-                )
-                if not left and whole and not self.active:
+                if not left and self.site.known and not self.active:
                     return
             await pause(self.clock, SWEEP_SECONDS)
 

@@ -190,6 +190,16 @@ class MoverTests(MoverCase):
         self.assertMoved()
         self.assertEqual(os.listdir(os.path.join(self.state, "jobs")), [])
 
+    def test_quiet(self) -> None:
+        """
+        When nothing is left to be tidied up a server without jobs looks for nothing any
+        more; what a job will have to do is known before it begins.
+        """
+        self.done(self.move())
+        self.rest(15)
+        self.assertEqual(self.mds.jobs._sweeping, None)
+        self.assertTrue(self.mds.jobs.site.known)
+
     def test_layouts(self) -> None:
         """
         A layout that is out is recalled before the switch, and no other is given until
