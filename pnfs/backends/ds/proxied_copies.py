@@ -8,33 +8,20 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from pnfs.backends.ds.carrying import carry
+from pnfs.backends.ds.proxied_parts import ProxiedPart
 from pnfs.backends.errors import InvalidArgument, TooBig, Unsupported
-from pnfs.values import CopySource, ReadResult, Stable, WriteResult
+from pnfs.values import CopySource, Stable, WriteResult
 
 _LARGEST = (1 << 63) - 1
 
 
-class ProxiedCopies:
+class ProxiedCopies(ProxiedPart):
     """
     A part of L{pnfs.backends.ds.proxied.ProxiedDataServerBackend}.
     """
 
     uuid: bytes
     _record: Callable[[bytes], Any]
-
-    async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
-        """
-        See L{pnfs.interfaces.IDataServerBackend.read}.
-        """
-        raise NotImplementedError
-
-    async def write(
-        self, name: bytes, offset: int, data: memoryview, stable: int
-    ) -> WriteResult:
-        """
-        See L{pnfs.interfaces.IDataServerBackend.write}.
-        """
-        raise NotImplementedError
 
     async def copy(
         self,

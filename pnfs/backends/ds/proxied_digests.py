@@ -11,25 +11,13 @@ from typing import Optional
 
 from pnfs.backends.ds.carrying import joined
 from pnfs.backends.ds.digests import digestsOf
-from pnfs.values import ObjectAttributes, ReadResult
+from pnfs.backends.ds.proxied_parts import ProxiedPart
 
 
-class ProxiedDigests:
+class ProxiedDigests(ProxiedPart):
     """
     A part of L{pnfs.backends.ds.proxied.ProxiedDataServerBackend}.
     """
-
-    async def getattr(self, name: bytes) -> ObjectAttributes:
-        """
-        See L{pnfs.interfaces.IDataServerBackend.getattr}.
-        """
-        raise NotImplementedError
-
-    async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
-        """
-        See L{pnfs.interfaces.IDataServerBackend.read}.
-        """
-        raise NotImplementedError
 
     async def checksums(
         self, name: bytes, offset: int, count: int, unit: int

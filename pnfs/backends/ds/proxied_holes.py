@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from typing import Optional, Sequence
 
+from pnfs.backends.ds.proxied_parts import ProxiedPart
 from pnfs.backends.ds.segments import allData
 from pnfs.backends.errors import Unsupported
-from pnfs.values import (
-    ObjectAttributes,
-    ReadResult,
-    SegmentsResult,
-    Stable,
-    WriteResult,
-)
+from pnfs.values import SegmentsResult, Stable
 
 ZEROS_LIMIT = 64 << 20
 """Bytes that are written in place of a hole; a larger one cannot be made."""
@@ -24,30 +19,10 @@ ZEROS_LIMIT = 64 << 20
 _ZEROS = memoryview(bytes(1 << 20))
 
 
-class ProxiedHoles:
+class ProxiedHoles(ProxiedPart):
     """
     A part of L{pnfs.backends.ds.proxied.ProxiedDataServerBackend}.
     """
-
-    async def getattr(self, name: bytes) -> ObjectAttributes:
-        """
-        See L{pnfs.interfaces.IDataServerBackend.getattr}.
-        """
-        raise NotImplementedError
-
-    async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
-        """
-        See L{pnfs.interfaces.IDataServerBackend.read}.
-        """
-        raise NotImplementedError
-
-    async def write(
-        self, name: bytes, offset: int, data: memoryview, stable: int
-    ) -> WriteResult:
-        """
-        See L{pnfs.interfaces.IDataServerBackend.write}.
-        """
-        raise NotImplementedError
 
     async def seek(self, name: bytes, offset: int, hole: bool) -> Optional[int]:
         """
