@@ -29,6 +29,7 @@ COMMANDS = {
     "top": "show what a metadata server is doing",
     "why": "say why a client does or does not use pNFS",
     "restripe": "stripe files otherwise while they are used",
+    "rebalance": "make data servers equally full",
     "jobs": "list, call off or wait for what is being moved",
     "mirror": "show, repair and compare the copies of mirrored files",
     "file": "show where the bytes of files are, and say where new ones go",

@@ -20,11 +20,15 @@ from pnfs.mds.dataservers import DataServers
 from pnfs.mds.placed import placedFiles
 from pnfs.mds.placing import Placing
 from pnfs.mds.targets import Impossible
+from pnfs.mds.withdrawal import pause
 from pnfs.nfs4.context import ServerContext
 from pnfs.values import FileType, Inode, Placement
 
 PAGE = 1000
 """Files that the index is asked for at a time."""
+
+TURN = 64
+"""Files that are looked at before others have their turn."""
 
 File = tuple[Any, bytes]
 """Its export and its handle."""
@@ -84,7 +88,9 @@ class Site:
                     yield export, inode.handle
         after = 0
         while indexed and (found := await self.index.files(uuid, after, PAGE)):
-            for each in found:
+            for count, each in enumerate(found):
+                if not count % TURN:
+                    await pause(self.server.clock, 0)
                 after = each.position
                 export = exports.byId.get(each.export)
                 if export is not None and each.export in indexed:
@@ -367,8 +373,3 @@ class Mirrors(Below):
         if 0 < self.most < max(widths):
             return targets.mirrored(placement, self.most, ())
         return placement
-
-
-KINDS: Mapping[str, type[Choice]] = {
-    choice.kind: choice for choice in (Away, Onto, Stripes, Mirrors)
-}

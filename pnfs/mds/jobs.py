@@ -25,7 +25,8 @@ from twisted.python.failure import Failure
 
 from pnfs.backends.errors import BackendError
 from pnfs.backends.metadata.recovery import syncFolder, writeDurably
-from pnfs.mds.choices import KINDS, PAGE, Choice, File, Site
+from pnfs.mds.choices import PAGE, Choice, File, Site
+from pnfs.mds.kinds import KINDS
 from pnfs.mds.mover import Mover, Stopped
 from pnfs.mds.placed import placedFiles
 from pnfs.mds.targets import Impossible

@@ -101,6 +101,7 @@ class CommandLineTests(CommandLine):
             ["mirror", "add"],
             ["mirror", "remove"],
             ["ds", "drain"],
+            ["rebalance"],
             ["jobs"],
         ):
             status, text, _ = self.run_(*words, "--help")
@@ -133,6 +134,7 @@ class CommandLineTests(CommandLine):
                 "mirror.remove",
                 {"paths": ["/e"], "copies": 1, "from": "ds1"},
             ),
+            (["rebalance"], "rebalance", {"within": 5}),
             (
                 ["ds", "drain", "ds1", "--force"],
                 "ds.drain",
@@ -208,6 +210,18 @@ class CommandLineTests(CommandLine):
         Nobody sees the output.
         """
         return contextlib.redirect_stdout(io.StringIO())
+
+    def test_dryRun(self) -> None:
+        """
+        C{rebalance --dry-run} tells how full data servers are and would be.
+        """
+        server = {"name": "ds1", "total": 1 << 30, "used": 1 << 29, "then": 1 << 28}
+        client = self.answers({"files": 3, "bytes": 5 << 20, "servers": [server]})
+        status, out, _ = self.run_("rebalance", "--dry-run", "--within", "2")
+        self.assertEqual(status, 0)
+        self.assertEqual(client.calls, [("rebalance", {"within": 2, "dry": True})])
+        self.assertIn("ds1   1.0 GiB  50 %  25 %", out)
+        self.assertIn("3 files would be moved, 5.0 MiB", out)
 
     def test_jobs(self) -> None:
         """

@@ -167,6 +167,18 @@ class Cluster:
             == {"operation": operation, "status": status}
         )
 
+    def recalled(self) -> int:
+        """
+        How many layouts the metadata server has recalled since its start, however that
+        ended.
+        """
+        return sum(
+            int(float(count))
+            for count in re.findall(
+                r"^pnfs_recalls_total\{.*\} (\S+)$", self._metrics(), re.MULTILINE
+            )
+        )
+
     def held(self, what: str) -> int:
         """
         How many of something the metadata server's clients hold now: C{stateids},

@@ -13,11 +13,14 @@ from typing import Any, Mapping
 import attrs
 
 from pnfs.admin.control import Command, Refused, Request
+from pnfs.backends.errors import NoSuchObject
 from pnfs.configvalues import stripeUnit
-from pnfs.mds.choices import KINDS, Choice
+from pnfs.mds.balance import WITHIN, Balance
+from pnfs.mds.choices import Choice
 from pnfs.mds.commands.ds import describe as describeServer
 from pnfs.mds.commands.paths import find
 from pnfs.mds.jobs import Job, Jobs
+from pnfs.mds.kinds import KINDS
 from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
 from pnfs.mds.targets import Impossible
@@ -35,7 +38,8 @@ PATHS_LIMIT = 1000
 
 class MoveCommands:
     """
-    C{file.move}, C{restripe}, C{mirror.add}, C{mirror.remove}, C{ds.drain}, C{jobs.*}.
+    C{file.move}, C{restripe}, C{mirror.add}, C{mirror.remove}, C{ds.drain}, C{rebalance},
+    C{jobs.*}.
     """
 
     def __init__(self, membership: Membership, jobs: Jobs) -> None:
@@ -48,6 +52,7 @@ class MoveCommands:
             "mirror.add": self.addMirror,
             "mirror.remove": self.removeMirror,
             "ds.drain": self.drain,
+            "rebalance": self.rebalance,
             "jobs.list": self.list,
             "jobs.cancel": self.cancel,
             "jobs.wait": self.wait,
@@ -151,6 +156,53 @@ class MoveCommands:
         return describeServer(member, self._membership.servers) | {
             "job": describe(job, self._jobs)
         }
+
+    async def rebalance(self, request: Request) -> Any:
+        """
+        Data servers become about equally full; or what that would take is told.
+        """
+        within = request.number("within", WITHIN, 1, 50)
+        dry = request.flag("dry")
+        limit = request.number("limit", 0)
+        request.finish()
+        args = {"within": within}
+        if not dry:
+            return describe(self._jobs.begin("rebalance", args, limit), self._jobs)
+        return await self._plan(Balance(self._jobs.site, args), request)
+
+    async def _plan(self, choice: Balance, request: Request) -> Any:
+        """
+        What would be moved, and how full data servers would be then.
+        """
+        before: dict[bytes, int] = {}
+        files = moved = 0
+        async for export, handle in choice.files():
+            before = before or {u: fill.used for u, fill in choice.fills.items()}
+            if not request.connected:
+                break
+            try:
+                inode = await export.backend.byHandle(handle)
+                placement = await export.backend.loadPlacement(inode)
+            except NoSuchObject:
+                # Removed meanwhile.
+                continue
+            if placement is None:
+                continue
+            if await choice.choose(export, inode, placement) is not None:
+                files += 1
+        servers = []
+        for uuid, fill in choice.fills.items():
+            used = before.get(uuid, fill.used)
+            moved += max(0, fill.used - used)
+            servers.append(
+                {
+                    "name": choice.site.name(uuid),
+                    "total": fill.total,
+                    "used": used,
+                    "then": fill.used,
+                }
+            )
+        return {"files": files, "bytes": moved, "servers": servers}
 
     def _stateChanged(self, member: Member, before: DSState) -> None:
         """
