@@ -5,8 +5,7 @@ it is called in threads, one call at a time.
 
 C{servers}  a small number for each data server
 C{files}    export and handle of each file with data files, by the name of these
-C{places}   which data servers have data files of which files, which are stale, and
-            which have something that nobody else has
+C{places}   which data servers have data files of which files: stale, or the last ones
 """
 
 from __future__ import annotations
