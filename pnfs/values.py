@@ -463,7 +463,8 @@ class PlacementSettings:
     What is said of new files below a directory; None: nothing, so what is said of the
     next directory above counts.
 
-    @ivar mirrors: copies; stripeCount: columns, 0 for all; stripeUnit: bytes.
+    @ivar mirrors: copies; stripeCount: columns, 0 for all; stripeUnit: bytes; chunk:
+        bytes of mirrored files that are on the same data servers, 0 for all.
     @ivar label: the class of storage; empty: any.
     @ivar policy: name of the placement policy; layout: of the driver that places.
     @ivar dataServers: names of those they may go to; empty: all.
@@ -476,6 +477,7 @@ class PlacementSettings:
     policy: Optional[str] = None
     layout: Optional[str] = None
     dataServers: Optional[tuple[str, ...]] = None
+    chunk: Optional[int] = None
 
     def over(self, above: "PlacementSettings") -> "PlacementSettings":
         """
@@ -495,6 +497,7 @@ SETTING_NAMES = {
     "mirrors": "mirrors",
     "stripe_count": "stripeCount",
     "stripe_unit": "stripeUnit",
+    "chunk": "chunk",
     "class": "label",
     "placement": "policy",
     "layout": "layout",

@@ -94,6 +94,11 @@ def _configureSet(actions: Any) -> None:
         "--stripe-unit", metavar="SIZE", help="bytes on one of them, such as 1MiB"
     )
     set_.add_argument(
+        "--chunk",
+        metavar="SIZE",
+        help="bytes of a mirrored file on the same data servers, such as 1GiB; 0: all",
+    )
+    set_.add_argument(
         "--class",
         dest="label",
         metavar="CLASS",
@@ -160,14 +165,20 @@ def _set(args: argparse.Namespace) -> int:
     if args.stripe_count is not None and args.stripe_count < 0:
         print("pnfs file set: --stripe-count: write 0 or more", file=sys.stderr)
         return 2
-    if args.stripe_unit is not None:
+    for option, key, least in (
+        ("--stripe-unit", "stripe_unit", 1),
+        ("--chunk", "chunk", 0),
+    ):
+        text = getattr(args, key)
+        if text is None:
+            continue
         try:
-            values["stripe_unit"] = parseSize(args.stripe_unit)
+            values[key] = parseSize(text)
         except ValueError as error:
-            print(f"pnfs file set: --stripe-unit: {error}", file=sys.stderr)
+            print(f"pnfs file set: {option}: {error}", file=sys.stderr)
             return 2
-        if not values["stripe_unit"]:
-            print("pnfs file set: --stripe-unit: write 64KiB or more", file=sys.stderr)
+        if values[key] < least:
+            print(f"pnfs file set: {option}: write 64KiB or more", file=sys.stderr)
             return 2
     said = {key: value for key, value in values.items() if value is not None}
     return control("file set", args, "file.set", said, _shown)
@@ -206,6 +217,8 @@ def _shown(found: Any) -> str:
 def _value(key: str, value: Any) -> str:
     if key == "stripe_count" and value == 0:
         return "all"
+    if key == "chunk" and value == 0:
+        return "none"
     if isinstance(value, list):
         return ", ".join(value) or "any"
     return str(value) if value != "" else "any"

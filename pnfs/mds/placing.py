@@ -385,7 +385,7 @@ class Placing(Growing):
                 name=name,
                 sequence=self._sequence,
                 path=export.backend.pathOf(inode),
-                chunk=export.chunk,
+                chunk=settings.chunk or 0,
             )
             try:
                 chosen = wanted.policy.order(request, servers)

@@ -23,6 +23,7 @@ from pnfs.values import (
     DataServer,
     FileType,
     Inode,
+    Placement,
     PlacementSettings,
     PlaceRequest,
 )
@@ -85,6 +86,7 @@ def ofExport(export: Any) -> PlacementSettings:
         mirrors=export.mirrors,
         stripeCount=export.stripeCount,
         stripeUnit=export.stripeUnit,
+        chunk=export.chunk,
         label=export.label,
         policy="" if export.policy is None else export.policy.name,
         layout=export.layout,
@@ -184,13 +186,14 @@ class Settings:
         export: Any,
         settings: PlacementSettings,
         servers: Sequence[DataServer],
-    ) -> None:
+    ) -> Placement:
         """
         Could files be placed so?
 
         @param settings: without any None.
         @param servers: all that serve the export, whether they answer or not.
-        @raise Impossible:
+        @return: how they would be, such as here.
+        @raise Impossible: they could not.
         """
         try:
             driver = self.driver(export, settings.layout or "")
@@ -214,9 +217,10 @@ class Settings:
             mirrors=settings.mirrors or 1,
             name=b"ab",
             sequence=0,
+            chunk=settings.chunk or 0,
         )
         try:
-            placement = driver.place(
+            placement: Placement = driver.place(
                 request, [attrs.evolve(server, available=True) for server in fitting]
             )
         except ValueError as error:
@@ -228,6 +232,7 @@ class Settings:
             raise Impossible(
                 f"no layouts that clients of {export.path} are offered serve such files"
             )
+        return placement
 
     def _requireServers(
         self,

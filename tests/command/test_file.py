@@ -54,7 +54,7 @@ class FileCommandLineTests(test_ds.CommandLine):
         status, out, _ = self.run_(
             *"file set /export/a --mirrors 2 --stripe-count 0 --stripe-unit 1MiB".split(),
             *"--class nvme --data-server ds1 --data-server ds2 --policy p".split(),
-            *"--layout files".split(),
+            *"--layout files --chunk 0".split(),
         )
         self.assertEqual(status, 0)
         wanted: dict[str, Any] = {
@@ -63,6 +63,7 @@ class FileCommandLineTests(test_ds.CommandLine):
             "mirrors": 2,
             "stripe_count": 0,
             "stripe_unit": 1 << 20,
+            "chunk": 0,
             "class": "nvme",
             "placement": "p",
             "layout": "files",
@@ -99,6 +100,7 @@ class FileCommandLineTests(test_ds.CommandLine):
             ("--stripe-count", "-1"),
             ("--stripe-unit", "big"),
             ("--stripe-unit", "0"),
+            ("--chunk", "1K"),
         ):
             status, _, error = self.run_("file", "set", "/export/a", option, value)
             self.assertEqual(status, 2)

@@ -319,7 +319,7 @@ class MetadataContract(MetadataFixture):
         self.assertIsNone(self.get(load(below)))
         for said in (
             PlacementSettings(mirrors=2, label=""),
-            PlacementSettings(3, 0, 1 << 16, "nvme", "weighted", "files", ("a", "b")),
+            PlacementSettings(3, 0, 1 << 16, "nvme", "x", "files", ("a", "b"), 0),
             PlacementSettings(dataServers=()),
         ):
             self.get(store(below, said))

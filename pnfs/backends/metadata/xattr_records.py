@@ -302,7 +302,7 @@ def unpackSettings(record: bytes) -> PlacementSettings:
         found = {SETTING_NAMES[key]: value for key, value in said.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as damage:
         raise IOFailed("damaged policy record") from damage
-    numbers = ("mirrors", "stripeCount", "stripeUnit")
+    numbers = ("mirrors", "stripeCount", "stripeUnit", "chunk")
     for name, value in found.items():
         if name in numbers and (type(value) is not int or value < 0):
             raise IOFailed("damaged policy record")

@@ -10,7 +10,7 @@ from typing import Any, Mapping, Optional
 import attrs
 
 from pnfs.admin.control import Command, Refused, Request
-from pnfs.configvalues import label, stripeUnit
+from pnfs.configvalues import chunkSize, label, stripeUnit
 from pnfs.mds.commands.paths import trail
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.settings import Impossible, Settings, described, ofExport
@@ -96,11 +96,15 @@ class FileCommands:
             whole = above.over(whole)
         if own != PlacementSettings():
             try:
-                self._settings.require(
+                found = self._settings.require(
                     export, own.over(whole), self._servers.serving(export)
                 )
             except Impossible as error:
                 raise Refused(f"{path}: {error}") from None
+            if own.chunk and not found.chunk:
+                raise Refused(
+                    f"{path}: {found.layout} layouts have no chunks; say nothing of them"
+                )
         await export.backend.storeSettings(
             directory, None if own == PlacementSettings() else own
         )
@@ -172,6 +176,7 @@ def _said(request: Request) -> PlacementSettings:
     mirrors = request.number("mirrors", 0, 0, _MIRRORS_LIMIT)
     stripes = request.number("stripe_count", -1, -1, _STRIPES_LIMIT)
     unit = request.number("stripe_unit", 0)
+    chunk = request.number("chunk", -1, -1)
     names = request.texts("data_servers")
     said = PlacementSettings(
         mirrors=mirrors or None,
@@ -188,6 +193,11 @@ def _said(request: Request) -> PlacementSettings:
             said = attrs.evolve(said, stripeUnit=stripeUnit(unit))
         except ValueError as error:
             raise Refused(f"stripe unit: {error}") from None
+    if chunk >= 0:
+        try:
+            said = attrs.evolve(said, chunk=chunkSize(chunk))
+        except ValueError as error:
+            raise Refused(f"chunk: {error}") from None
     return said
 
 

@@ -201,10 +201,12 @@ class SettingsRecordTests(SynchronousTestCase):
         """
         The format that later versions must still read, and C{getfattr} shows.
         """
-        said = PlacementSettings(2, 4, 65536, "nvme", "weighted", "files", ("a", "b"))
+        said = PlacementSettings(
+            2, 4, 65536, "nvme", "weighted", "files", ("a", "b"), 1 << 20
+        )
         wanted = (
             b'{"version": 1, "mirrors": 2, "stripe_count": 4, "stripe_unit": 65536, '
-            b'"class": "nvme", "placement": "weighted", "layout": "files", '
+            b'"chunk": 1048576, "class": "nvme", "placement": "weighted", "layout": "files", '
             b'"data_servers": ["a", "b"]}'
         )
         self.assertEqual(packSettings(said), wanted)

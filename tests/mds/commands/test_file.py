@@ -128,6 +128,7 @@ class StripedTests(FileCommandCase):
                 "mirrors": (1, "export /export"),
                 "stripe_count": (2, "/export/a"),
                 "stripe_unit": (131072, "/export"),
+                "chunk": (1 << 30, "export /export"),
                 "class": ("", "/export/a/b"),
                 "placement": ("round-robin", "export /export"),
                 "layout": ("files", "export /export"),
@@ -236,6 +237,8 @@ class StripedTests(FileCommandCase):
             ({"path": path, "class": "N V"}, "class: 'N V'"),
             ({"path": path, "data_servers": ["ds9"]}, "there are ds0, ds1, ds2, ds3"),
             ({"path": path, "stripe_unit": 1000}, "64KiB"),
+            ({"path": path, "chunk": 1}, "chunk: write a multiple of 64KiB"),
+            ({"path": path, "chunk": 1 << 30}, "files layouts have no chunks"),
             ({"path": path, "placement": "best"}, "known: pinned, round-robin"),
             ({"path": path, "placement": "pinned"}, "needs to know what goes where"),
             ({"path": path, "layout": "none"}, "known: files, flexfiles"),
@@ -326,6 +329,16 @@ class MirroredTests(FileCommandCase):
             "flexible files are not striped",
             self.refused("file.set", path="/export/a", stripe_count=2),
         )
+
+    def test_chunks(self) -> None:
+        """
+        Other chunks than the export says, or none.
+        """
+        self.assertEqual(self.place(self.make(self.above, b"f")).chunk, 1 << 30)
+        self.set("/export/a", chunk=1 << 20)
+        self.set("/export/a/b", chunk=0)
+        self.assertEqual(self.place(self.make(self.above, b"g")).chunk, 1 << 20)
+        self.assertEqual(self.place(self.make(self.below, b"g")).chunk, 0)
 
     def test_lastCopy(self) -> None:
         """
