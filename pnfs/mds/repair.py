@@ -26,7 +26,8 @@ from pnfs.layouts.striping import pieces
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.placing import Placing, dataMode
-from pnfs.mds.transfer import Range, Source, Task, Told, Transfer
+from pnfs.mds.ranges import Range
+from pnfs.mds.transfer import Source, Task, Told, Transfer
 from pnfs.mds.turns import Turns
 from pnfs.values import Inode, Placement, SetAttributes
 

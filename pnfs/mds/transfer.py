@@ -30,6 +30,7 @@ from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import pieces, portions
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.ranges import EVERYTHING, RANGES, Range, behind, coarse, merged, steps
 from pnfs.mds.turns import Turns
 from pnfs.values import ObjectAttributes, Placement, SetAttributes, Stable
 
@@ -59,14 +60,8 @@ UNIT = 256 << 10
 PERIOD = 4096
 """Rows of stripes that are looked through for columns that lack nothing."""
 
-RANGES = 1024
-"""That are remembered as copied; of more, those near each other become one."""
-
 Told = Callable[[int], Awaitable[None]]
 """Is told how many bytes have been copied; may take its time, and may raise."""
-
-Range = tuple[int, int]
-"""Offset and length."""
 
 
 @attrs.frozen
@@ -222,11 +217,14 @@ class Transfer:
             # Not before: what makes the file longer between the two would lie
             # behind this size, and be older than the token.
             size = await self._size(task)
-            todo = await self._ranges(task, source, size)
+            wanted = await self._ranges(task, source)
+            todo = list(merged(wanted, size))
             if source.todo is not None and sum(n for _, n in todo) <= LITTLE:
                 break
-            # What is copied now will be compared again.
             copied = await self._copy(task, source, todo)
+            # What is copied now will be compared again. So will be what lies behind the
+            # end: the file may have been longer, and get a hole there when it grows.
+            copied += behind(wanted, size)
             source = Source(source.column, source.uuid, token, copied)
         return source
 
@@ -251,7 +249,7 @@ class Transfer:
             source = earlier.get(column)
             if source is None or source.uuid != origin:
                 source = Source(column, origin, b"")
-            todo = await self._ranges(task, source, size)
+            todo = list(merged(await self._ranges(task, source), size))
             copied = await self._copy(task, source, todo)
             if copied and await self.differing(
                 task.live.name,
@@ -311,18 +309,18 @@ class Transfer:
         except Unsupported:
             return b""
 
-    async def _ranges(self, task: Task, source: Source, size: int) -> list[Range]:
+    async def _ranges(self, task: Task, source: Source) -> list[Range]:
         """
-        What has to be compared: what has been copied or changed, or all. Of these
-        ranges of the file what is lacking of a column.
+        What has to be compared: what has been copied or changed, or all; of these
+        ranges what is lacking of a column, up to the end of the file.
         """
         if source.token and source.todo is not None:
             changed = await self._servers.onFile(
                 source.uuid, lambda ds: ds.changes(task.live.name, source.token)
             )
             if changed is not None:
-                return list(merged([*source.todo, *changed], size))
-        return list(merged([(0, size)], size))
+                return list(merged([*source.todo, *changed], EVERYTHING))
+        return [(0, EVERYTHING)]
 
     def _portions(
         self, task: Task, column: int, ranges: Iterable[Range]
@@ -364,7 +362,7 @@ class Transfer:
                 done = min(count * UNIT, length)
                 offset += done
                 length -= done
-        return list(merged(found, 1 << 63))
+        return list(merged(found, EVERYTHING))
 
     async def _copy(
         self, task: Task, source: Source, ranges: Sequence[Range]
@@ -453,46 +451,6 @@ class Transfer:
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
         return sorted(left + copied if compared else left)
-
-
-def steps(ranges: Iterable[Range], size: int) -> Iterator[Range]:
-    """
-    The same in pieces that do not take long.
-    """
-    for offset, length in ranges:
-        end = offset + length
-        for start in range(offset, end, size):
-            yield start, min(size, end - start)
-
-
-def merged(ranges: Iterable[Range], size: int) -> Iterator[Range]:
-    """
-    In order, apart from each other, and up to the end of the file.
-    """
-    begin = end = 0
-    for offset, length in sorted(ranges):
-        if offset >= size:
-            break
-        if offset > end:
-            if end > begin:
-                yield begin, end - begin
-            begin = offset
-        end = max(end, min(offset + length, size))
-    if end > begin:
-        yield begin, end - begin
-
-
-def coarse(ranges: Iterable[Range]) -> Iterator[Range]:
-    """
-    Not more than L{RANGES} that have all of these.
-    """
-    found = list(merged(ranges, 1 << 63))
-    gap = 1 << 16
-    while len(found) > RANGES:
-        gap *= 2
-        wider = merged([(at, length + gap) for at, length in found], 1 << 63)
-        found = [(at, length - gap) for at, length in wider]
-    return iter(found)
 
 
 def _only(live: Placement, source: Source) -> Placement:

@@ -10,6 +10,7 @@ import attrs
 
 import pnfs.mds.repair
 import pnfs.mds.transfer
+from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
 from pnfs.mds.transfer import Source
 from pnfs.values import ReadResult, SetAttributes
@@ -206,6 +207,29 @@ class FileRepairTests(RepairCase):
         self.put(200_000, b"late")
         self.now(self.finish(seen))
         self.assertRepaired()
+
+    def test_shorterAndLongerAgain(self) -> None:
+        """
+        A file that is made shorter while it is copied, and then longer, has a hole where
+        it was cut off: also on the mirror, which had bytes there when it was longer.
+        """
+        ds: Any = self.good
+        self.patch(ds.inner, "_tracking", Tracking(granule=4096))
+        track = ds.track
+        calls: list[bytes] = []
+
+        async def slowly(name: bytes) -> Any:
+            calls.append(name)
+            if len(calls) == 2:
+                await self.data.truncate(self.export, self.inode, 20_000)
+            return await track(name)
+
+        self.patch(ds, "track", slowly)
+        seen = self.aheadNow()
+        self.put(200_000, b"end")
+        self.now(self.finish(seen))
+        self.assertRepaired()
+        self.assertEqual(self.get(20_000, 180_000)[0], bytes(180_000))
 
     def test_writtenThroughLayout(self) -> None:
         """
