@@ -128,7 +128,7 @@ class StripedTests(FileCommandCase):
                 "mirrors": (1, "export /export"),
                 "stripe_count": (2, "/export/a"),
                 "stripe_unit": (131072, "/export"),
-                "chunk": (1 << 30, "export /export"),
+                "chunk": (self.export.chunk, "export /export"),
                 "class": ("", "/export/a/b"),
                 "placement": ("round-robin", "export /export"),
                 "layout": ("files", "export /export"),
@@ -307,7 +307,9 @@ class MirroredTests(FileCommandCase):
         """
         config = super().configuration()
         (export,) = config.exports
-        return attrs.evolve(config, exports=(attrs.evolve(export, stripeCount=1),))
+        return attrs.evolve(
+            config, exports=(attrs.evolve(export, stripeCount=1, chunk=1 << 30),)
+        )
 
     def test_mirrors(self) -> None:
         """
