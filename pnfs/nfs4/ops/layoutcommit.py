@@ -21,6 +21,7 @@ from pnfs.nfs4.types import (
     uint32_t,
 )
 from pnfs.state.errors import BadStateid
+from pnfs.state.layouts import LayoutState
 from pnfs.values import NFS4_UINT64_MAX, FileType
 from pnfs.xdr.codec import Maybe, Opaque
 
@@ -159,11 +160,13 @@ def _requireLayout(ctx: CompoundContext, inode: Any, stateid: bytes) -> Any:
     mid-2026 would repeat an OLD_STATEID without end.
 
     @raise NFSError: BADLAYOUT, since this operation has no BAD_STATEID.
+    @raise StateError: why it was revoked.
     """
     stateid = ctx.resolveStateid(stateid)
-    if inode.state is not None:
-        try:
-            return ctx.server.layouts.find(stateid, ctx.client, inode.state)
-        except BadStateid:
-            pass
-    raise NFSError(nfsstat4.NFS4ERR_BADLAYOUT)
+    server = ctx.server
+    try:
+        if inode.state is None:
+            raise server.stateids.whyNot(stateid, ctx.client, inode, LayoutState)
+        return server.layouts.find(stateid, ctx.client, inode.state)
+    except BadStateid:
+        raise NFSError(nfsstat4.NFS4ERR_BADLAYOUT) from None

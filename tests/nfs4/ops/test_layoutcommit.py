@@ -160,11 +160,16 @@ class LayoutCommitTests(SynchronousTestCase):
 
     def test_revoked(self) -> None:
         """
-        A client whose layout was revoked is told.
+        A client whose layout was revoked is told, also when it has closed the file.
         """
-        held = self.fixture.hold()
-        (layout,) = self.fixture.state.layouts.values()
-        self.fixture.server.layouts.revoke(layout)
+        fixture = self.fixture
+        held = fixture.hold()
+        (layout,) = fixture.state.layouts.values()
+        fixture.server.layouts.revoke(layout)
+        self.assertEqual(self.commit(held)[0], nfsstat4.NFS4ERR_DELEG_REVOKED)
+        fixture.server.opens.drop(fixture.opened)
+        fixture.recaller.settle(fixture.state)
+        self.assertIsNone(fixture.inode.state)
         self.assertEqual(self.commit(held)[0], nfsstat4.NFS4ERR_DELEG_REVOKED)
 
     def test_reclaim(self) -> None:
