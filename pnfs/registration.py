@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.test_registration -*-
 """
 What a data server and a metadata server say to each other when the data server
-registers itself: an RPC program of its own (ADR 0007).
+registers itself: an RPC program of its own (ADR 0008).
 
   - 1, CHALLENGE: each side gives the other something new, and shows that it has the
     key;

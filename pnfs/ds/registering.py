@@ -1,4 +1,4 @@
-# -*- test-case-name: tests.ds.test_registering -*-
+# -*- test-case-name: tests.mds.test_registration -*-
 """
 A data server that registers itself with metadata servers (L{pnfs.registration}).
 

@@ -250,7 +250,11 @@ class Membership:
         record = attrs.evolve(
             member.record, config=config, told=told or member.record.told
         )
-        await self.servers.reach(member, record, backend)
+        try:
+            await self.servers.reach(member, record, backend)
+        except BackendError:
+            await _leave(backend)
+            raise
 
     # -- staying ----------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 # -*- test-case-name: tests.mds.test_registration -*-
 """
 Data servers that register themselves, as the metadata server hears them
-(L{pnfs.registration}, ADR 0007).
+(L{pnfs.registration}, ADR 0008).
 
 Nothing is done for whoever has not shown that it has the cluster key: above all, no
 connection is made to where it says that it is, since control handles go over that.
@@ -106,6 +106,7 @@ class Registration:
             )
             answer = CHALLENGE1res(REG_BADKEY, bytes(NONCE_BYTES), host, _NO_PROOF)
             return [challengeRes.encode(answer)]
+        self._told.pop(host.decode("ascii"), None)
         nonce = self._entropy(NONCE_BYTES)
         until = self._clock.seconds() + CHALLENGE_SECONDS
         call.connection.attachments[Registration] = (args.ca_nonce, nonce, until)

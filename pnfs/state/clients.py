@@ -45,6 +45,9 @@ PER_SWEEP = 1024
 _ANSWERS = 16
 """How many refused LAYOUTGETs of a client are remembered."""
 
+DEVICES_LIMIT = 65536
+"""How many devices of a client are remembered."""
+
 _EVICTED = 64
 """How many clients kept by courtesy go at a time to make room for new ones."""
 
@@ -137,6 +140,9 @@ class Client:
         if wanted:
             if self.devices is None:
                 self.devices = set()
+            if len(self.devices) >= DEVICES_LIMIT:
+                # One that the server has long forgotten, most likely.
+                self.devices.pop()
             self.devices.add(deviceid)
         elif self.devices is not None:
             self.devices.discard(deviceid)

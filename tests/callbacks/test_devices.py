@@ -14,6 +14,7 @@ from pnfs.callbacks.channel import CallbackFailed, NoBackChannel
 from pnfs.callbacks.devices import PER_CALL, DeviceNotifier
 from pnfs.nfs4.ops.getdeviceinfo import GETDEVICEINFO4args, GETDEVICEINFO4resok
 from pnfs.nfs4.status import nfsstat4
+from pnfs.state import clients
 from tests.layouts.test_files import servers
 from tests.nfs4.fixture import args
 from tests.nfs4.layoutfixture import LayoutFixture
@@ -296,6 +297,15 @@ class DeviceNotifierTests(SynchronousTestCase):
         self.assertEqual(len(self.told()), 2)
         counts = [int.from_bytes(op[4:8], "big") for op in self.told()]
         self.assertEqual(counts, [PER_CALL, 4])
+
+    def test_bounded(self) -> None:
+        """
+        Not more devices of a client are remembered than there is room for.
+        """
+        self.patch(clients, "DEVICES_LIMIT", 2)
+        for n in range(5):
+            self.fixture.client.wantsDeviceNews(b"%016d" % n, True)
+        self.assertEqual(len(self.fixture.client.devices), 2)
 
     def test_gone(self) -> None:
         """

@@ -215,6 +215,9 @@ class RegistrationTests(RegistrationCase):
         self.assertIn("another cluster key", self.said(service))
         self.assertEqual(self.names(), ["ds0", "ds1"])
         self.assertIn("cluster key", "".join(self.mds.registration._told.values()))
+        # When that has been mended, the next mistake is told again.
+        self.begin(2)
+        self.assertEqual(self.mds.registration._told, {})
 
     def test_elsewhere(self) -> None:
         """
