@@ -142,7 +142,7 @@ class Renewable:
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """
-        See L{IOpenSSLServerConnectionCreator}.
+        See C{IOpenSSLServerConnectionCreator}.
         """
         return SSL.Connection(self.options.getContext(), None)
 
@@ -177,7 +177,7 @@ class TLSControlProtocol(ControlProtocol):
 
     def handshakeCompleted(self) -> None:
         """
-        See L{IHandshakeListener}: the certificate is accepted.
+        See C{IHandshakeListener}: the certificate is accepted.
         """
         self._stop()
         shown = self.transport.getPeerCertificate()
