@@ -69,6 +69,24 @@ class Site:
         exports = self.server.exports.byPath.values()
         return self.index is None or self.index.whole.issuperset(e.id for e in exports)
 
+    def require(
+        self, export: Any, inode: Inode, placement: Placement, target: Placement
+    ) -> Placement:
+        """
+        As L{targets.require}; and there must be room.
+        """
+        found = targets.require(export, placement, target)
+        width = 1 if found.chunk else len(found.columns)
+        for uuid in set(found.dataServers).difference(placement.dataServers):
+            member = self.servers.find(uuid)
+            space = None if member is None else member.space
+            if space is not None and inode.used // width > space.spaceAvailable:
+                raise Impossible(
+                    f"{self.name(uuid)} has {space.spaceAvailable} bytes free, and the "
+                    f"file takes {inode.used // width} there; name another data server"
+                )
+        return found
+
     def name(self, uuid: bytes) -> str:
         """
         Of a data server.
@@ -189,7 +207,7 @@ class Away(Choice):
         ranked = await self.site.ranked(export, inode, 1, inode.size)
         ranked = [uuid for uuid in ranked if uuid != self.uuid]
         target = targets.away(placement, self.uuid, ranked)
-        return targets.require(export, placement, target)
+        return self.site.require(export, inode, placement, target)
 
 
 class Below(Choice):
@@ -258,7 +276,7 @@ class Below(Choice):
             placement.chunk,
         ):
             return None
-        return targets.require(export, placement, target)
+        return self.site.require(export, inode, placement, target)
 
 
 class Onto(Below):

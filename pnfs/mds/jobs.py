@@ -8,8 +8,8 @@ is right where it is by then is not moved again, and what was copied of the othe
 already does not differ any more. Files that an ended job has left half-way are
 tidied up.
 
-A job goes through its files, some at a time, again and again until nothing has failed;
-what can never be, such as a file that fits nowhere, is told and not tried again.
+A job goes through its files, some at a time, again and again until nothing has failed
+that may work later; what cannot be, such as a file that fits nowhere, is told.
 """
 
 from __future__ import annotations
@@ -277,7 +277,6 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         await pause(self.clock, 0)
-        impossible: dict[tuple[int, bytes], str] = {}
         while True:
             try:
                 job.total = await job.choice.count()
@@ -285,20 +284,18 @@ class Jobs:
                 job.total = None
             before = job.files
             job.failed = 0
-            again = await self._round(job, impossible)
+            again = await self._round(job)
             if job.cancelled:
                 return
             if again:
                 await pause(self.clock, RETRY_SECONDS)
             elif not (job.choice.repeats and job.files > before):
                 break
-        job.failed = len(impossible)
 
-    async def _round(self, job: Job, impossible: dict[tuple[int, bytes], str]) -> bool:
+    async def _round(self, job: Job) -> bool:
         """
         Go through all files once.
 
-        @param impossible: files that are not tried again, and why.
         @return: something has failed that may work later.
         """
         places = DeferredSemaphore(FILES)
@@ -308,24 +305,21 @@ class Jobs:
         def over(result: Any, mine: Deferred[bool]) -> None:
             nonlocal again
             running.discard(mine)
-            places.release()
             if isinstance(result, Failure):
                 if not isinstance(result.value, CancelledError):
                     _log.failure("moving a file failed", result)
                     again = True
             elif result:
                 again = True
+            # Whoever waits for this goes on at once.
+            places.release()
 
         try:
             async for export, handle in job.choice.files():
                 if job.cancelled:
                     break
-                if (export.id, handle) in impossible:
-                    continue
                 await places.acquire()
-                mine = Deferred.fromCoroutine(
-                    self._one(job, export, handle, impossible)
-                )
+                mine = Deferred.fromCoroutine(self._one(job, export, handle))
                 running.add(mine)
                 mine.addBoth(over, mine)
             for _ in range(FILES):
@@ -336,13 +330,7 @@ class Jobs:
             raise
         return again
 
-    async def _one(
-        self,
-        job: Job,
-        export: Any,
-        handle: bytes,
-        impossible: dict[tuple[int, bytes], str],
-    ) -> bool:
+    async def _one(self, job: Job, export: Any, handle: bytes) -> bool:
         """
         @return: it has failed, and may work later.
         """
@@ -362,8 +350,8 @@ class Jobs:
             # Nothing half done is left behind.
             return await self._undo(export, handle)
         except Impossible as error:
-            impossible[(export.id, handle)] = job.problem = str(error)
             job.failed += 1
+            job.problem = str(error)
         except BackendError as error:
             job.failed += 1
             job.problem = str(error) or type(error).__name__

@@ -298,6 +298,16 @@ class MoverTests(MoverCase):
             self.refused("file.move", paths=["/export/f"], to=self.to[:1]),
         )
 
+    def test_noRoom(self) -> None:
+        """
+        A file does not go where it has no room.
+        """
+        self.backends[int(self.to[0][2:])].capacity = 100_000
+        self.mds._servers.reserve = 0
+        self.rest(3)
+        args = {"paths": ["/export/f"], "to": self.to[:1], "from": self.leaving}
+        self.assertIn("100000 bytes free", self.refused("file.move", **args))
+
     def test_twoMovers(self) -> None:
         """
         While a file is being moved another command to move it is refused.
@@ -398,6 +408,9 @@ class MoverTests(MoverCase):
             self.startDataServer(number)
             self.rest(10)
             self.assertEqual(self.done(told)["state"], "done", victim)
+            self.assertEqual(
+                [self.name(self.placement(b"f").columns[0][0])], to, victim
+            )
             self.assertThere(b"f", self.data)
 
     def test_index(self) -> None:
