@@ -103,6 +103,11 @@ class WhyCommand:
         else:
             kinds = ", ".join(map(layoutName, view.drivers))
             say(f"Export {export.path} offers {host} layouts: {kinds}.")
+            if view.threshold:
+                say(
+                    f"Files of {export.path} with fewer than {view.threshold} bytes are "
+                    "for the metadata server (mds_threshold)."
+                )
 
     def _client(
         self, client: Any, exports: list[Export], inode: Optional[Inode], say: Any
@@ -176,6 +181,8 @@ class WhyCommand:
         if inode.ftype != FileType.REG:
             say("That is no regular file: only those have layouts.", True)
             return
+        if inode.size < export.threshold:
+            say(f"The file has {inode.size} bytes: that is few (mds_threshold).", True)
         placement = await export.backend.loadPlacement(inode)
         if placement is None:
             say("The file has no data files yet: the first layout to write makes them.")

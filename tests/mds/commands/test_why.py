@@ -57,6 +57,23 @@ class WhyTests(SiteCommandCase):
         self.says(found, "files layout to read and write on ds1, ds0", False)
         self.says(found, "bytes are on ds1, ds0", False)
 
+    def test_small(self) -> None:
+        """
+        Where small files are for the metadata server it says so, and of a file whether
+        it is one.
+        """
+        mounted = self.mount()
+        fh, stateid = mounted.create(b"f")
+        self.says(self.why(), "offers 192.0.2.9 layouts", False)
+        (export,) = self.mds.context.exports.byPath.values()
+        export.threshold = 65536
+        found = self.why(path="/export/f")
+        self.says(found, "fewer than 65536 bytes are for the metadata server", False)
+        self.says(found, "The file has 0 bytes: that is few", True)
+        mounted.write(fh, stateid, 65535, b"x")
+        found = self.why(path="/export/f")
+        self.assertFalse([f for f in found if "few (" in f["text"]])
+
     def test_refused(self) -> None:
         """
         What LAYOUTGET was answered, how long ago, in words; of another file nothing
