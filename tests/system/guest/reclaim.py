@@ -102,8 +102,10 @@ def attempts(name: str) -> None:
         except BlockingIOError:
             say("try", name, "denied", time.time())
         else:
+            # What follows may wait for a server that has been killed meanwhile.
+            when = time.time()
             count = os.pread(file, 10, 0).decode()
-            say("try", name, "granted", time.time(), count)
+            say("try", name, "granted", when, count)
             function(file, fcntl.LOCK_UN, *arguments)
         time.sleep(0.2)
 
