@@ -374,7 +374,15 @@ class Transfer:
         @return: what has been copied, and can be compared.
         """
         name, uuid = task.live.name, task.uuid
-        verifiers: set[bytes] = set()
+
+        async def commit() -> bytes:
+            return await self._servers.onFile(  # type: ignore[no-any-return]
+                uuid, lambda ds: ds.commit(name, 0, 0)
+            )
+
+        # What an earlier attempt has left there, and is found equal, must not be lost
+        # either.
+        verifiers = {await commit()} if ranges else set()
         running = DeferredSemaphore(SCRAPS if task.scraps else STEPS)
         compared = True
         copied: list[Range] = []
@@ -445,9 +453,7 @@ class Transfer:
                 await self._servers.onFile(
                     source.uuid, lambda ds: ds.changes(name, source.token)
                 )
-        verifiers.add(
-            await self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
-        )
+        verifiers.add(await commit())
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
         return sorted(left + copied if compared else left)
