@@ -63,19 +63,22 @@ class Audit:
         Something of a placement has changed.
         """
         self._trace.event(
-            "placement of fileid %d: %s, stale %s, epoch %d",
+            "placement of fileid %d: %s, stale %s, next %s, epoch %d",
             node.fileid,
             [[uuid[0] - 1 for uuid in column] for column in new.columns],
             [uuid[0] - 1 for uuid in new.stale],
+            [[u[0] - 1 for u in c] for c in new.next.columns] if new.next else None,
             new.epoch,
         )
         if not all(new.live.columns):
             self._trace.violation("no good mirror is left of fileid %d", node.fileid)
-        if old is None or not set(old.stale).difference(new.stale):
+        if old is None or (
+            old.columns == new.columns and not set(old.stale).difference(new.stale)
+        ):
             return
         for path, content, cells in self._known():
             if self._site.tree.at(path) is node:
-                self._look("a mirror counts again", path, new, content, cells)
+                self._look("it is here now", path, new, content, cells)
 
     def _look(
         self,

@@ -32,7 +32,7 @@ class MirrorChecker:
         one that has been right all the time has; unless that one has just lost what
         nobody was promised.
         """
-        for uuid in [each for each in old.stale if each not in new.stale]:
+        for uuid in [each for each in old.stale if each in new.live.dataServers]:
             self.repaired += 1
             self._trace.event("%s counts again at %s", old.name, uuid[:1])
             mirror = self._disks[uuid]

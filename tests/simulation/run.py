@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first")
     parser.add_argument("--seed", type=int, help="this one alone, with its events")
     parser.add_argument("--streams", action="store_true", help="append streams only")
+    parser.add_argument("--orders", type=int, help="how often data is to be moved")
     parser.add_argument("--mirrors", type=int, help="of each file")
     parser.add_argument(
         "--repair",
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
         help="kill each server at every Nth step of a repair of mirrors",
     )
     options = parser.parse_args(arguments)
-    plan = Plan(streamsOnly=options.streams, mirrors=options.mirrors)
+    plan = Plan(
+        streamsOnly=options.streams, mirrors=options.mirrors, orders=options.orders
+    )
     if options.seed is not None:
         outcome = simulate(options.seed, plan, print)
         _report(outcome, 0)

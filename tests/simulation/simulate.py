@@ -18,22 +18,21 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
-from pnfs.client.dataservers import sleep
 from tests.simulation.actors import (
-    ERRORS,
-    Actor,
     PrivateFile,
     Stage,
     Stream,
 )
 from tests.simulation.audit import Audit
 from tests.simulation.counters import Counter, SharedCounter
-from tests.simulation.delegations import DelegatedMount, SharedNumber
+from tests.simulation.delegations import SharedNumber
 from tests.simulation.faults import Faults
+from tests.simulation.hosts import Host
 from tests.simulation.leftovers import leftovers
 from tests.simulation.mounting import RecoveringMount
 from tests.simulation.network import Network, Process
 from tests.simulation.number_actors import Number
+from tests.simulation.orders import Orders
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.shared_actors import Region, Tree
 from tests.simulation.site import COURTESY, FAILURE, GRACE, LEASE, Site
@@ -64,6 +63,7 @@ class Outcome:
     @ivar tail: the last events.
     @ivar events: how many there were; C{steps}: of actors; C{repaired}: mirrors.
     @ivar repairSteps: of L{Plan.repair}.
+    @ivar orders: of the operator, taken.
     @ivar audited: cells that L{Audit} has found right; C{excused}: see there.
     """
 
@@ -75,6 +75,7 @@ class Outcome:
     steps: int
     repaired: int
     repairSteps: int
+    orders: int
     audited: int
     excused: int
 
@@ -85,7 +86,7 @@ class Plan:
     What is simulated; the seed chooses what is None.
 
     @ivar clients: how many.
-    @ivar faults: how many.
+    @ivar faults: how many; C{orders}: how many times the operator has data moved.
     @ivar layout: C{files} or C{flexfiles}.
     @ivar mirrors: how many; more than one is served by flexfiles.
     @ivar dataServers: how many.
@@ -97,6 +98,7 @@ class Plan:
 
     clients: int = 3
     faults: Optional[int] = None
+    orders: Optional[int] = None
     layout: Optional[str] = None
     mirrors: Optional[int] = None
     dataServers: Optional[int] = None
@@ -114,79 +116,6 @@ def repairPlan(victim: str, step: int) -> Plan:
     A repair with two mirrors, in which somebody is killed at a step; 0: nobody is.
     """
     return Plan(clients=1, mirrors=2, dataServers=2, repair=(victim, step))
-
-
-class Host:
-    """
-    A client's machine.
-
-    @ivar actors: what runs there.
-    @ivar finished: all of them have come to their end, and the mount is closed.
-    """
-
-    def __init__(
-        self, network: Network, trace: Trace, chance: random.Random, number: int
-    ) -> None:
-        self.name = f"client{number}"
-        self.actors: list[Actor] = []
-        self.process: Optional[Process] = None
-        self.mount: Optional[RecoveringMount] = None
-        self.finished = False
-        self._network = network
-        self._trace = trace
-        self._chance = chance
-        self._owner = b"owner of host %2d" % number
-        self._layouts = chance.random() < 0.8
-
-    @property
-    def running(self) -> bool:
-        """
-        It has not been killed.
-        """
-        return self.process is not None and self.process.alive
-
-    def start(self) -> None:
-        """
-        Boot.
-        """
-        process = self.process = Process(
-            self._network, self.name, self._chance.uniform(100, 900)
-        )
-        self._trace.event("%s starts, layouts %s", self.name, self._layouts)
-        mount = self.mount = DelegatedMount(
-            process, self._owner, self._chance.randbytes(8), self._layouts
-        )
-        running = Deferred.fromCoroutine(self._run(mount))
-        running.addErrback(self._failed)
-        process.kept.append((mount, running))
-
-    def _failed(self, failure: Any) -> None:
-        self._trace.violation("%s: %s", self.name, failure.getTraceback())
-
-    async def _run(self, mount: RecoveringMount) -> None:
-        while True:
-            try:
-                await mount.connect()
-                break
-            except ERRORS as error:
-                self._trace.event("%s cannot mount: %s", self.name, error)
-                await sleep(mount.clock, 1.0)
-        running = [Deferred.fromCoroutine(actor.run(mount)) for actor in self.actors]
-        for each in running:
-            each.addErrback(self._failed)
-        for each in running:
-            await each
-        await mount.close()
-        self._trace.event("%s has finished", self.name)
-        self.finished = True
-
-    def kill(self) -> None:
-        """
-        Power off, with whatever was cached.
-        """
-        assert self.process is not None
-        self._trace.event("%s is killed", self.name)
-        self._network.kill(self.process)
 
 
 class Simulation:
@@ -244,7 +173,7 @@ class Simulation:
                     Region(self.stage, f"{number}region", regions),
                     (
                         Tree(self.stage, f"{number}tree")
-                        if mirrors == 1
+                        if mirrors == 1 and number != 1
                         else Database(self.stage, f"{number}database")
                     ),
                     Counter(self.stage, f"{number}locker", locked, False),
@@ -257,6 +186,7 @@ class Simulation:
             self.site, trace, [actor for host in self.hosts for actor in host.actors]
         )
         self.faults.onDataServer = self.audit.look
+        self.orders = Orders(self.site, scheduler, trace, chance)
 
     def _until(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
         """
@@ -291,9 +221,14 @@ class Simulation:
                 seconds += FAULTS_SECONDS / 2
                 self.faults.takeTurns(seconds)
             self.faults.plan(seconds, number)
+            orders = self.plan.orders
+            if orders is None:
+                orders = self.chance.choice((0, 0, 3, 8))
+            self.orders.plan(seconds, orders)
             self._until(seconds)
         self.trace.event("no more faults")
         self.faults.end()
+        self.orders.end()
         self.stage.leisure = 8.0
         self._until(RECOVERY_SECONDS)
         self.stage.leisure = 2.0
@@ -314,9 +249,14 @@ class Simulation:
             )
             return
         self._until(LEASE * 3 + GRACE + COURTESY)
-        self._until(REPAIR_SECONDS, lambda: not site.mds.repairs.running)
+        self._until(
+            REPAIR_SECONDS,
+            lambda: not site.mds.repairs.running and self.orders.settled,
+        )
         if site.mds.repairs.running:
             self.trace.violation("mirrors are still being repaired")
+        for job in site.mds.jobs.active:
+            self.trace.violation("job %s goes on: %s", job.id, job.problem)
         for problem in self.audit.end():
             self.trace.violation("%s", problem)
         for problem in leftovers(site, self.network, self.hosts):
@@ -450,6 +390,7 @@ def _simulate(
         sum(actor.steps for host in simulation.hosts for actor in host.actors),
         simulation.site.checker.repaired,
         simulation.step,
+        simulation.orders.given,
         simulation.audit.cells,
         simulation.audit.excused,
     )

@@ -11,6 +11,7 @@ from unittest import mock
 
 import pnfs.ds.service
 import pnfs.mds.exporting
+import pnfs.mds.moving
 import pnfs.mds.repair
 import pnfs.mds.service
 import pnfs.mds.transfer
@@ -120,6 +121,7 @@ class Site:
             mock.patch.object(pnfs.mds.exporting, "loadDriver", load),
             # As if files were large.
             mock.patch.object(pnfs.mds.repair, "SMALL", 32768),
+            mock.patch.object(pnfs.mds.moving, "SMALL", 32768),
             mock.patch.object(pnfs.mds.transfer, "LITTLE", 65536),
             mock.patch.object(pnfs.mds.transfer, "STEP", 131072),
             mock.patch.object(pnfs.mds.transfer, "UNIT", 16384),

@@ -73,6 +73,19 @@ class SimulateTests(SynchronousTestCase):
                 self.assertEqual(outcome.violations, (), f"{victim} {step}\n{tail}")
                 self.assertGreater(outcome.repaired, 0)
 
+    def test_moved(self) -> None:
+        """
+        Files are moved, striped otherwise and given more copies or fewer, and data
+        servers drained, while clients use them and everything dies: the bytes are
+        right all the time, every job comes to an end, and nothing is left of it.
+        """
+        orders = 0
+        for seed, mirrors in ((1, 1), (2, 2)):
+            outcome = simulate(seed, Plan(mirrors=mirrors, faults=5, orders=8))
+            self.assertEqual(outcome.violations, (), "\n".join(outcome.tail[-60:]))
+            orders += outcome.orders
+        self.assertGreater(orders, 4)
+
     def test_badRepair(self) -> None:
         """
         It is noticed if a repair leaves something out.
