@@ -25,6 +25,7 @@ import attrs
 from pnfs.backends.errors import BackendError, NoSuchObject, Unreachable
 from pnfs.mds.choices import Choice
 from pnfs.mds.datafiles import DataFiles
+from pnfs.mds.moving import sound
 from pnfs.mds.placed import alone, pinned
 from pnfs.mds.targets import Impossible
 from pnfs.mds.transfer import Told
@@ -224,6 +225,9 @@ async def _right(
     """
     if now.chunk and (next.chunk, len(next.columns)) != (now.chunk, len(now.columns)):
         # It has grown by a chunk.
+        return False
+    if not sound(next, now):
+        # Mirrors that were to be left have become stale since.
         return False
     there = attrs.evolve(next, stale=(), epoch=now.epoch)
     try:

@@ -134,6 +134,8 @@ class Moving:
             placement = await self._load(export, inode)
             target = placement.next
             assert target is not None
+            if not sound(target, placement):
+                raise Interfered("where it is to be would be no good copy of the file")
             await self._create(inode, placement)
             tasks = _tasks(placement, told)
             found = await self._servers.askAll(placement.live)
@@ -305,6 +307,13 @@ def switched(old: Placement) -> Placement:
         for uuid in before.dataServers
     )
     return new if left else attrs.evolve(new, next=None)
+
+
+def sound(target: Placement, placement: Placement) -> bool:
+    """
+    Has every column of where a file is to be a mirror that does not miss anything?
+    """
+    return all(set(column).difference(placement.stale) for column in target.columns)
 
 
 def _bare(target: Placement, seen: Placement) -> Placement:

@@ -456,6 +456,28 @@ class MovingTests(MovingCase):
         self.change(0, b"without")
         self.move(target)
 
+    def test_lastGood(self) -> None:
+        """
+        The mirror that was to be the only one becomes stale before the move is done:
+        the other one, which is the last good copy, is not taken away.
+        """
+        both = self.shape([self.ds[0], self.ds[1]])
+        self.move(both)
+        moving, placing = self.data.moving, self.data._placing
+        alone = self.shape([self.ds[0]])
+        self.now(moving.begin(self.export, self.inode, self.placement(), alone))
+        ready = self.now(moving.ahead(self.export, self.inode, self.tell))
+
+        def lose(old: Placement) -> Placement:
+            return attrs.evolve(old, stale=(self.ds[0].uuid,), epoch=old.epoch + 1)
+
+        self.now(placing.change(self.export, self.inode, lose))
+        self.fails(moving.finish(self.export, self.inode, ready, self.tell), Interfered)
+        self.assertEqual(self.placement().columns, both.columns)
+        self.change(0, b"without")
+        self.tidy()
+        self.move(self.shape([self.ds[1]]))
+
     def test_full(self) -> None:
         """
         Where there is no room the file does not go; nothing is left there.
