@@ -125,9 +125,7 @@ class Balance(Choice):
         See L{Choice.choose}.
         """
         full = [uuid for uuid in placement.live.dataServers if self._over(uuid)]
-        # Its mirrors are as large as the file, its stripes together.
-        mirrored = placement.chunk or len(placement.columns) == 1
-        part = inode.used if mirrored else inode.used // len(placement.columns)
+        part = inode.used // len(placement.columns)
         if not full or not part:
             return None
         leaving = max(full, key=lambda uuid: self.fills[uuid].share)
@@ -142,7 +140,7 @@ class Balance(Choice):
             if (fill.used + part) / fill.total > limit:
                 continue
             try:
-                target = targets.away(placement, leaving, [uuid])
+                target = targets.away(placement, leaving, [uuid], 1)
                 target = targets.require(export, placement, target)
             except Impossible:
                 continue

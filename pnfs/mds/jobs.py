@@ -279,9 +279,10 @@ class Jobs:
         await pause(self.clock, 0)
         while True:
             try:
-                job.total = await job.choice.count()
+                left = await job.choice.count()
             except BackendError:
-                job.total = None
+                left = None
+            job.total = None if left is None else job.files + left
             before = job.files
             job.failed = 0
             again = await self._round(job)

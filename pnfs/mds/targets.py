@@ -22,15 +22,19 @@ class Impossible(Exception):
     """
 
 
-def away(placement: Placement, leaving: bytes, ranked: Sequence[bytes]) -> Placement:
+def away(
+    placement: Placement, leaving: bytes, ranked: Sequence[bytes], most: int = 1 << 30
+) -> Placement:
     """
     The file without a data server: others take its columns.
 
+    @param most: so many of them, if it has more.
     @raise Impossible: there are none.
     """
     columns = list(placement.columns)
     for number, column in enumerate(columns):
-        if leaving in column:
+        if leaving in column and most:
+            most -= 1
             new = _another(columns, column, ranked)
             columns[number] = tuple(new if u == leaving else u for u in column)
     return attrs.evolve(placement, columns=tuple(columns))

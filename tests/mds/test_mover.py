@@ -461,6 +461,7 @@ class DrainTests(MoverCase):
         self.put(b"new", pattern(9))
         told = self.done(told["job"], 60)
         self.assertEqual((told["state"], told["failed"]), ("done", 0))
+        self.assertEqual(told["total"], told["files"])
         self.assertEqual(self.objects()[1], 0)
         self.assertAll()
         self.assertEqual(self.command("ds.show", name="ds1")["files"], 0)

@@ -66,6 +66,7 @@ class TargetsTests(SynchronousTestCase):
         self.assertIn("ds add", self.refused(targets.away, mirrored(A, B), A, [B]))
         chunks = attrs.evolve(striped(A, A, A), stripeUnit=0, chunk=65536)
         self.assertEqual(targets.away(chunks, A, [B, C]).columns, ((B,), (C,), (B,)))
+        self.assertEqual(targets.away(chunks, A, [B], 1).columns, ((B,), (A,), (A,)))
 
     def test_onto(self) -> None:
         """
