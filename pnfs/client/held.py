@@ -78,7 +78,7 @@ class HeldLayout:
         self._layouts: list[Layout] = []
         self._live: set[Layout] = set()
         self._stateid = b""
-        self._withoutUntil = 0.0
+        self._withoutUntil: dict[int, float] = {}
 
     @property
     def stateid(self) -> bytes:
@@ -110,12 +110,12 @@ class HeldLayout:
         if layout is None:
             if self._type is None:
                 return None
-            if self._mount.clock.seconds() < self._withoutUntil:
+            if self._without(iomode):
                 return None
             async with self._lock:
                 layout = self._find(iomode, offset)
                 if layout is None:
-                    if self._mount.clock.seconds() < self._withoutUntil:
+                    if self._without(iomode):
                         return None
                     self._getting = True
                     try:
@@ -129,6 +129,13 @@ class HeldLayout:
                 return layout
         layout.busy += 1
         return layout
+
+    def _without(self, iomode: int) -> bool:
+        """
+        Has the server said, not long ago, that there is none?
+        """
+        until = self._withoutUntil.get(iomode)
+        return until is not None and self._mount.clock.seconds() < until
 
     def _find(self, iomode: int, offset: int) -> Optional[Layout]:
         for layout in self._layouts:
@@ -212,7 +219,7 @@ class HeldLayout:
             except FAILURES as error:
                 seconds = _NO_LAYOUT_SECONDS
                 _log.warn("a layout cannot be used: {reason}", reason=error)
-            self._withoutUntil = clock.seconds() + seconds
+            self._withoutUntil[iomode] = clock.seconds() + seconds
             return None
 
     def wrote(self, end: int) -> None:
@@ -275,7 +282,7 @@ class HeldLayout:
         self._layouts = []
         self._live.clear()
         self._stateid = b""
-        self._withoutUntil = 0.0
+        self._withoutUntil.clear()
 
     def _inBackground(self, work: Any) -> None:
         def failed(failure: Failure) -> None:

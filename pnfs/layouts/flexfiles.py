@@ -4,7 +4,20 @@ The flexible files layout (RFC 8435): mirrors, each on one data server.
 
 The whole file, or of a file in chunks those that are asked for, a segment for each: it
 ends where its chunk does, even if there is no other one yet, and so stays true when the
-file grows. Each data server is a device of its own, so a file is moved by a new layout
+file grows.
+
+Chunks with mirrors are read through layouts, but written through the metadata server.
+Linux gathers the requests to each mirror of a file in a list, and keeps one segment for
+all lists (C{nfs_pageio_add_request} in C{fs/nfs/pagelist.c}, in 6.1, 6.12 and the latest
+seen). At the border of a segment the second mirror's list is sent to where it belongs;
+then comes the next segment, and all other lists go to that one's data servers: bytes that
+the client takes for safe are missing at a mirror. To give the data servers the means to
+refuse such writes was rejected: Linux repeats them in the same way, thousands of times.
+So was to have the segments next to a border differ in the number of their mirrors, at
+which Linux sends nothing and begins anew: it does so with cached writes, but forgets what
+has been written with O_DIRECT. Without mirrors there is one list, and nothing wrong.
+
+Each data server is a device of its own, so a file is moved by a new layout
 and no device ever changes its meaning.
 """
 

@@ -153,7 +153,7 @@ class HeldLayoutTests(ClientCase):
         file = self.create()
         self.now(file.write(0, b"x"))
         held = self.held(file)
-        held._withoutUntil = self.clock.seconds() + 30
+        held._withoutUntil[2] = self.clock.seconds() + 30
         held._layouts = []
         self.now(file.write(1, b"y"))
         self.assertEqual(file.proxied, (0, 1))

@@ -237,7 +237,12 @@ async def _grant(
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTTRYLATER, _NO_SIGNAL) from None
     except BackendError:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
-    if iomode == _RW and not server.data.roomFor(placement, wanted[0]):
+    if iomode == _RW and (
+        placement.chunk
+        and len(placement.columns[0]) > 1
+        or not server.data.roomFor(placement, wanted[0])
+    ):
+        # Of chunks with mirrors see pnfs.layouts.flexfiles.
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     # Meanwhile the file may have been closed, or a recall have begun.
     if (

@@ -108,7 +108,7 @@ class LayoutGetTests(SynchronousTestCase):
         """
         self.fixture.export.layout = "flexfiles"
         data = self.fixture.data
-        data.placing = attrs.evolve(data.placing, mirrors=2, chunk=MIB)
+        data.placing = attrs.evolve(data.placing, chunk=MIB)
         status, rest = self.get(layoutType=4, maxcount=65536, **more)
         self.assertEqual(status, OK)
         wire = linux.Wire(rest)
@@ -119,7 +119,7 @@ class LayoutGetTests(SynchronousTestCase):
             found.append((wire.take("Q"), wire.take("Q")))
             self.assertEqual(wire.take("I"), more.get("iomode", 2))
             self.assertEqual(wire.take("I"), 4)
-            self.assertEqual(len(linux.flexLayout(wire.opaque())), 2)
+            self.assertEqual(len(linux.flexLayout(wire.opaque())), 1)
         wire.end()
         return stateid, found
 
@@ -167,6 +167,22 @@ class LayoutGetTests(SynchronousTestCase):
         self.fixture.inode.size = 2 * MIB + 1
         _, found = self.chunks(minlength=MAX)
         self.assertEqual(found, [(0, MIB), (MIB, MIB), (2 * MIB, MIB)])
+
+    def test_mirroredChunks(self) -> None:
+        """
+        Chunks with mirrors are for reading; nobody is given a layout to write them
+        with, since Linux would write some of its bytes to the wrong data servers.
+        """
+        self.fixture.export.layout = "flexfiles"
+        data = self.fixture.data
+        data.placing = attrs.evolve(data.placing, mirrors=2, chunk=MIB)
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE, layoutType=4)
+        status, rest = self.get(layoutType=4, iomode=1)
+        self.assertEqual(status, OK)
+        wire = linux.Wire(rest)
+        wire.take("I")
+        wire.take("16s")
+        self.assertEqual([wire.take("I"), wire.take("Q"), wire.take("Q")], [1, 0, MIB])
 
     def test_behindLastChunk(self) -> None:
         """
