@@ -53,7 +53,9 @@ def _showAll(jobs: Any) -> str:
     rows = [["ID", "STATE", "FILES", "COPIED", "RATE", "LEFT", "WHAT"]]
     problems = []
     for job in jobs:
-        total = "" if job["total"] is None else f" of {job['total']}"
+        # The index that counts files is a little behind.
+        known = job["total"] is not None and job["total"] >= job["files"]
+        total = f" of {job['total']}" if known else ""
         rows.append(
             [
                 str(job["id"]),

@@ -173,12 +173,14 @@ class Away(Choice):
     def __init__(self, site: Site, args: Mapping[str, Any]) -> None:
         super().__init__(site, args)
         self.uuid = bytes.fromhex(self.args["uuid"])
+        # It may be removed when it has been drained.
+        self._name = site.name(self.uuid)
 
     def describe(self) -> str:
         """
         See L{Choice.describe}.
         """
-        return f"drain {self.site.name(self.uuid)}"
+        return f"drain {self._name}"
 
     def files(self) -> AsyncIterator[File]:
         """
