@@ -61,6 +61,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 action="store_true",
                 help="even if files can then not be read, or new ones not be made",
             )
+        if action == "enable":
+            one.add_argument(
+                "--empty",
+                action="store_true",
+                help="its disk has been replaced: all copies there are missing, and are "
+                "made anew",
+            )
+            one.add_argument(
+                "--force",
+                action="store_true",
+                help="with --empty: even if files have no other copy",
+            )
         addControlOptions(one, f"pnfs ds {action} ds1")
     drain = actions.add_parser(
         "drain",
@@ -169,6 +181,8 @@ def run(args: argparse.Namespace) -> int:
         command = _NAMED[args.action][0]
         if args.action in _FORCED:
             values["force"] = args.force
+        elif args.action == "enable" and (args.empty or args.force):
+            values |= {"empty": args.empty, "force": args.force}
     return control(f"ds {args.action}", args, command, values, _showOne)
 
 
@@ -217,6 +231,10 @@ def _showOne(member: Any) -> str:
         lines.append(f"files      {member['files']}, of which {member['stale']} stale")
         if member["alone"] is not None:
             lines.append(f"           {member['alone']} have no other copy")
+    if member["identity"] != member["uuid"]:
+        lines.append(f"disk       replaced; it answers as {member['identity']}")
+    if member.get("lost"):
+        lines.append(f"lost       {member['lost']} files that had no other copy")
     if member["problem"]:
         lines.append(f"problem    {member['problem']}")
     return "\n".join(lines)

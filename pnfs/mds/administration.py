@@ -88,6 +88,15 @@ class Administration:
         self.commands.add(clients.commands)
         self.commands.add(WhyCommand(server, servers, clients).commands)
 
+    def add(self, *groups: Any) -> None:
+        """
+        Have more commands.
+
+        @param groups: each has some by name in C{commands}.
+        """
+        for group in groups:
+            self.commands.add(group.commands)
+
     def listen(self, reactor: Any) -> None:
         """
         Open the socket, for the user alone as whom the server runs.

@@ -227,9 +227,10 @@ class Copying:
         handle = self._mint(source, IOMode.READ)
         for uuid in readOrder(mirrors, [u for u in mirrors if not self._servers.up(u)]):
             if self._servers.up(uuid):
-                config = self._servers.byUUID(uuid).config
+                member = self._servers.byUUID(uuid)
+                config = member.config
                 addresses = tuple(dict.fromkeys((*config.advertise, config.address)))
-                yield CopySource(source.name, uuid, addresses, handle)
+                yield CopySource(source.name, member.identity, addresses, handle)
 
     async def clone(
         self,

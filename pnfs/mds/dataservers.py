@@ -295,18 +295,18 @@ class DataServers(Roster):
 
     def _bind(self, member: Member) -> None:
         uuid = member.backend.uuid
-        if uuid == member.uuid:
+        if member.uuid and uuid == member.identity:
             return
+        name = member.config.name
         if member.uuid:
             raise Unreachable(
-                f"{member.config.name} is {uuid.hex()} now, was {member.uuid.hex()}: "
-                "another data server answers there"
+                f"{name} is {uuid.hex()} now, was {member.identity.hex()}: another data "
+                "server answers there; if it is the same one with an empty disk: "
+                f"'pnfs ds kill {name}', 'pnfs ds enable --empty {name}'"
             )
-        if uuid in self._byUUID:
-            raise Unreachable(
-                f"{member.config.name} is the same data server as "
-                f"{self._byUUID[uuid].config.name}"
-            )
+        known = self._byUUID.get(uuid) or self.identified(uuid)
+        if known is not None:
+            raise Unreachable(f"{name} is the same data server as {known.config.name}")
         bound = attrs.evolve(member.record, uuid=uuid)
         self._save(
             [bound if m is member else m.record for m in self.members], self._others

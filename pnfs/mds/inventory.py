@@ -51,6 +51,8 @@ class Record:
     @ivar removed: it has been taken out, though the file names it or it may come back
         and register itself.
     @ivar told: what it said of itself last, if it has registered itself.
+    @ivar identity: what it answers with, if that is another UUID: its storage has been
+        replaced since, and files name it as before.
     @ivar fences: as earlier versions kept them: object name to epoch.
     """
 
@@ -62,6 +64,7 @@ class Record:
     exports: tuple[str, ...] = ()
     removed: bool = False
     told: Optional[DataServerConfig] = None
+    identity: bytes = b""
     fences: Mapping[bytes, int] = attrs.field(factory=dict)
 
     @property
@@ -140,6 +143,7 @@ class Inventory:
 def _values(record: Record) -> dict[str, Any]:
     return {
         "uuid": record.uuid.hex(),
+        "identity": record.identity.hex(),
         "state": record.state.value,
         "exports": list(record.exports),
         "reached": _configValues(record.config),
@@ -156,6 +160,7 @@ def _record(name: str, values: Any) -> Record:
     return Record(
         name,
         uuid=bytes.fromhex(values["uuid"]),
+        identity=bytes.fromhex(values.get("identity", "")),
         config=_config(name, values.get("reached")),
         seed=_config(name, values.get("configured")),
         state=DSState(values.get("state", "active")),

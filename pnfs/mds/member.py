@@ -55,6 +55,13 @@ class Member:
         return self.record.uuid
 
     @property
+    def identity(self) -> bytes:
+        """
+        The UUID that it answers with: C{uuid}, unless its storage has been replaced.
+        """
+        return self.record.identity or self.record.uuid
+
+    @property
     def config(self) -> DataServerConfig:
         """
         How it is reached.

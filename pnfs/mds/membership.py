@@ -34,6 +34,7 @@ class Membership:
     @ivar objections: all of them are asked before a state changes by order.
     @ivar index: the L{pnfs.mds.fileindex.FileIndex}, if there is one.
     @ivar repairing: is the data server of a UUID being given what it has missed?
+    @ivar replacement: L{pnfs.mds.replacement.Replacement}.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Membership:
         self.exports = exports
         self.objections: list[Objection] = [self._objection]
         self.index: Any = None
+        self.replacement: Any = None
         self.repairing: Callable[[bytes], bool] = lambda uuid: False
 
     def member(self, name: str) -> Member:
@@ -88,7 +90,7 @@ class Membership:
                 record = Record(config.name, uuid=uuid, config=config, exports=wanted)
                 return self.servers.insert(record, backend)
         except BaseException as error:
-            await _leave(backend)
+            await leave(backend)
             if isinstance(error, BackendError):
                 raise Refused(
                     f"{addressText(config.address)} does not serve as a data server: "
@@ -132,7 +134,7 @@ class Membership:
                 record = Record(config.name, uuid=uuid, config=config, told=config)
                 return self.servers.insert(record, backend)
         except BaseException as error:
-            await _leave(backend)
+            await leave(backend)
             if isinstance(error, BackendError):
                 raise Unreachable(
                     f"{addressText(config.address)} does not answer the metadata "
@@ -152,7 +154,7 @@ class Membership:
 
         @raise Refused: it may not be one.
         """
-        known = self.servers.find(uuid)
+        known = self.servers.identified(uuid)
         if known is not None:
             self._requireFree(attrs.evolve(config, name=known.record.name))
             return known
@@ -198,7 +200,7 @@ class Membership:
         @raise Refused: it is one of another name, or the name that of another one.
         """
         named = self.servers.byName(config.name)
-        known = self.servers.find(uuid)
+        known = self.servers.identified(uuid)
         if known is not None and known is not named:
             name = known.record.name
             raise Refused(
@@ -206,7 +208,7 @@ class Membership:
                 f"{addressText(known.config.address)}; if it has moved: "
                 f"'pnfs ds add {name} {addressText(config.address)}'"
             )
-        if named is not None and named.uuid and named.uuid != uuid:
+        if named is not None and named.uuid and named.identity != uuid:
             raise Refused(
                 f"{config.name} is another data server than the one at "
                 f"{addressText(config.address)} ({uuid.hex()}); give that one another "
@@ -253,7 +255,7 @@ class Membership:
         try:
             await self.servers.reach(member, record, backend)
         except BackendError:
-            await _leave(backend)
+            await leave(backend)
             raise
 
     # -- staying ----------------------------------------------------------------------
@@ -469,7 +471,10 @@ class Membership:
         return found
 
 
-async def _leave(backend: Any) -> None:
+async def leave(backend: Any) -> None:
+    """
+    Disconnect from a data server that is not going to be used.
+    """
     try:
         await backend.stop()
     except BackendError:

@@ -161,7 +161,7 @@ class Registration:
         @raise Refused: it may not be registered.
         """
         servers = self._membership.servers
-        known = servers.find(uuid)
+        known = servers.identified(uuid)
         if not self.enabled:
             if known is not None:
                 told = attrs.evolve(config, name=known.record.name)

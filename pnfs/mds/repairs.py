@@ -197,19 +197,32 @@ class Repairs:
 
     async def refill(self, uuid: bytes) -> None:
         """
-        Take all mirrors on a data server that can be done without for stale, and repair
-        them: it has lost some of what it had.
+        Repair all mirrors on a data server that can be done without: it has lost some
+        of what it had.
         """
+        await self.forsake(uuid)
+        self.begin(uuid)
+
+    async def forsake(self, uuid: bytes) -> int:
+        """
+        Take all mirrors on a data server that can be done without for stale.
+
+        @return: how many files have something there that nobody else has.
+        """
+        alone = 0
         async for export, handle in self._files([uuid], False):
             try:
                 inode = await export.backend.byHandle(handle)
                 placement = await export.backend.loadPlacement(inode)
                 if placement is not None and uuid in placement.live.dataServers:
-                    await self._data.degrading.markStale(export, inode, uuid)
+                    left = await self._data.degrading.markStale(
+                        export, inode, uuid, True
+                    )
+                    alone += left is not None and uuid not in left.stale
             except NoSuchObject:
                 # Removed meanwhile.
                 continue
-        self.begin(uuid)
+        return alone
 
     def stop(self) -> None:
         """

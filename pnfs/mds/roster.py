@@ -311,6 +311,15 @@ class Roster(ABC):
         """
         return self._byUUID.get(uuid)
 
+    def identified(self, identity: bytes) -> Optional[Member]:
+        """
+        The one that answers with a UUID, if it is one of them.
+        """
+        for member in self.members:
+            if member.uuid and member.identity == identity:
+                return member
+        return None
+
     def describe(self, uuids: Sequence[bytes]) -> list[DataServer]:
         """
         What layout drivers may know of some of them.

@@ -41,6 +41,7 @@ from pnfs.mds.mover import Mover
 from pnfs.mds.registration import Registration
 from pnfs.mds.reload import Reloading
 from pnfs.mds.repairs import Repairs
+from pnfs.mds.replacement import Replacement
 from pnfs.mds.resilver import Resilvering
 from pnfs.mds.room import noteFull
 from pnfs.mds.scrub import Scrub
@@ -311,7 +312,7 @@ class MetadataServerService(NFSService):
         )
         membership = Membership(servers, lambda: server.exports.byPath.values())
         membership.index = self.index
-        membership.repairing = self.repairs.repairing
+        Replacement(membership, self.repairs)
         self.administration = Administration(config, server, servers, membership)
         self.registration = Registration(
             membership, config.key, clock, entropy, config.register
@@ -320,16 +321,12 @@ class MetadataServerService(NFSService):
         self.jobs = Jobs(config.state, site, Mover(server, data))
         self.jobs.start()
         verification = Verification(server, servers, data)
-        self.administration.commands.add(
-            FileCommands(server, servers, data.settings).commands
+        self.administration.add(
+            FileCommands(server, servers, data.settings),
+            MirrorCommands(membership, self.repairs, verification),
+            ScrubCommands(membership, self.scrub, self.index, clock),
+            MoveCommands(membership, self.jobs),
         )
-        self.administration.commands.add(
-            MirrorCommands(membership, self.repairs, verification).commands
-        )
-        self.administration.commands.add(
-            ScrubCommands(membership, self.scrub, self.index, clock).commands
-        )
-        self.administration.commands.add(MoveCommands(membership, self.jobs).commands)
         compound = CompoundServer(server, mdsTables())
         return (
             [
@@ -475,7 +472,6 @@ class MetadataServerService(NFSService):
         """
         if self.scrub is not None:
             self.scrub.stop()
-        if self.repairs is not None:
             self.repairs.stop()
         if self.jobs is not None:
             self.jobs.stop()

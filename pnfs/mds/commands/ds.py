@@ -117,9 +117,15 @@ class DataServerCommands:
 
     async def enable(self, request: Request) -> Any:
         """
-        It is used again.
+        It is used again, as it was or with nothing on it.
         """
-        return await self._set(request, DSState.ACTIVE)
+        if not request.flag("empty"):
+            return await self._set(request, DSState.ACTIVE)
+        member = self._named(request)
+        force = request.flag("force")
+        request.finish()
+        lost = await self._membership.replacement.enable(member, force)
+        return self._describe(member) | {"lost": lost}
 
     async def _set(self, request: Request, state: DSState) -> Any:
         member = self._named(request)
@@ -174,6 +180,7 @@ def describe(
     return {
         "name": member.record.name,
         "uuid": member.uuid.hex(),
+        "identity": member.identity.hex(),
         "state": state.value,
         "answers": member.answers,
         "problem": member.problem,
