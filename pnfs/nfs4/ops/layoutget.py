@@ -239,7 +239,7 @@ async def _grant(
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
     if iomode == _RW and (
         placement.chunk
-        and len(placement.columns[0]) > 1
+        and any([len(column) > 1 for column in placement.columns])
         or not server.data.roomFor(placement, wanted[0])
     ):
         # Of chunks with mirrors see pnfs.layouts.flexfiles.

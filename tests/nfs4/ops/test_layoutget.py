@@ -23,6 +23,7 @@ from pnfs.namespace.filehandles import CapabilityCodec
 from pnfs.namespace.squash import Squash
 from pnfs.nfs4.ops.layoutget import layoutget
 from pnfs.nfs4.status import nfsstat4
+from pnfs.rpc.coroutines import drive
 from pnfs.state.opens import READ, WRITE
 from pnfs.values import ACE, ACL, Credential, FileType, LayoutSegment
 from tests.layouts import linux
@@ -183,6 +184,28 @@ class LayoutGetTests(SynchronousTestCase):
         wire.take("I")
         wire.take("16s")
         self.assertEqual([wire.take("I"), wire.take("Q"), wire.take("Q")], [1, 0, MIB])
+
+    def test_someMirroredChunks(self) -> None:
+        """
+        It is enough that one chunk has mirrors: some have lost theirs by 'pnfs mirror
+        remove'.
+        """
+        self.chunks()
+        fixture = self.fixture
+        inode, backend = fixture.inode, fixture.export.backend
+        drive(backend.loadPlacement(inode), self.store, self.fail)
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE, layoutType=4)
+        self.assertEqual(self.get(layoutType=4, iomode=1)[0], OK)
+
+    def store(self, placement: Any) -> None:
+        """
+        Give the file a second chunk, with mirrors.
+        """
+        both = tuple(server.uuid for server in servers(2))
+        new = attrs.evolve(placement, columns=placement.columns + (both,))
+        backend = self.fixture.export.backend
+        stored = backend.storePlacement(self.fixture.inode, new)
+        drive(stored, lambda _: None, self.fail)
 
     def test_behindLastChunk(self) -> None:
         """
