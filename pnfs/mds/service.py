@@ -21,11 +21,7 @@ from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
-from pnfs.mds.choices import Site
 from pnfs.mds.commands.file import FileCommands
-from pnfs.mds.commands.mirror import MirrorCommands
-from pnfs.mds.commands.moves import MoveCommands
-from pnfs.mds.commands.scrub import ScrubCommands
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.exporting import Exporting
@@ -33,19 +29,13 @@ from pnfs.mds.failover import Failover
 from pnfs.mds.fileindex import FileIndex
 from pnfs.mds.fileindex_walk import IndexWalk
 from pnfs.mds.health import Health
-from pnfs.mds.intents import WriteIntents
 from pnfs.mds.member import Member
-from pnfs.mds.jobs import Jobs
 from pnfs.mds.membership import Membership
-from pnfs.mds.mover import Mover
 from pnfs.mds.registration import Registration
 from pnfs.mds.reload import Reloading
-from pnfs.mds.repairs import Repairs
 from pnfs.mds.replacement import Replacement
-from pnfs.mds.resilver import Resilvering
 from pnfs.mds.room import noteFull
-from pnfs.mds.scrub import Scrub
-from pnfs.mds.verification import Verification
+from pnfs.mds.upkeep import Upkeep
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector, mirrorCollectors
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
@@ -119,7 +109,7 @@ class MetadataServerService(NFSService):
 
     @ivar context: the L{ServerContext}, once it runs.
     @ivar administration: the L{Administration}, then.
-    @ivar repairs: L{Repairs} likewise; scrub: L{Scrub}; jobs: L{Jobs}.
+    @ivar upkeep: L{Upkeep} likewise; repairs, scrub, jobs: of that.
     @ivar registration: L{Registration} likewise; deviceNotifier: L{DeviceNotifier};
         index: L{FileIndex}.
     """
@@ -143,11 +133,12 @@ class MetadataServerService(NFSService):
         self._exporting: Any = None
         self._health: Any = None
         self._reloader: Any = None
-        self._resilvering: Any = None
         self.administration: Any = None
+        self.upkeep: Any = None
         self.repairs: Any = None
         self.scrub: Any = None
         self.jobs: Any = None
+        self._resilvering: Any = None
         self.registration: Any = None
         self.deviceNotifier: Any = None
         self._walk: Any = None
@@ -259,30 +250,19 @@ class MetadataServerService(NFSService):
             stateDropper(server, server.recaller.turns.add),
             server.sessions.dropClient,
         ]
-        self.repairs = Repairs(server, servers, data)
-        self.repairs.automatic = config.autoRepair
-        self.repairs.limit = config.repairLimit
-        self.repairs.index = self.index
-        self.scrub = Scrub(
-            server, servers, data, self.repairs, config.state, self.inThread
+        self.upkeep = upkeep = Upkeep(
+            config, server, servers, data, self.index, self.inThread
         )
-        self.scrub.configure(config.scrubInterval, config.scrubLimit)
+        self.repairs, self.scrub, self.jobs = upkeep.repairs, upkeep.scrub, upkeep.jobs
+        self._resilvering = upkeep.resilvering
         self._health = health = Health(servers, clock, config.failure)
         health.enabled = data.degrading.enabled = config.degrade
         servers.readErrorSeconds = config.readError
         health.onCondemned.append(lambda member: member.backend.giveUp())
         health.onReturned.append(lambda member: member.backend.beginAgain())
         self.failover = Failover(server, servers, health, data.degrading)
-        layouts.writers = WriteIntents(config.state)
-        self._resilvering = Resilvering(
-            server,
-            data,
-            layouts.writers,
-            lambda uuid: servers.byUUID(uuid).config.name,
-        )
-        data.degrading.listeners.append(self.repairs.marked)
         health.onReturned.append(lambda member: self._membersChanged())
-        health.onReturned.append(lambda member: self.repairs.returned(member.uuid))
+        upkeep.follow(health)
         servers.onUp = health.answers
         servers.onChange.append(self._membersChanged)
         servers.onState.append(self._stateChanged)
@@ -292,7 +272,6 @@ class MetadataServerService(NFSService):
                 health.kill(member)
         servers.start()
         health.start()
-        self._resilvering.begin()
         for export in exports:
             for placement in await export.backend.pendingRemovals():
                 data.forget(export, placement)
@@ -300,7 +279,7 @@ class MetadataServerService(NFSService):
             self.index, clock, lambda: list(server.exports.byPath.values())
         )
         self._walk.go()
-        self.scrub.start()
+        upkeep.start()
         self.sweepLeases(clients, server.sessions)
         self._reloader = Reloading(
             config,
@@ -312,20 +291,13 @@ class MetadataServerService(NFSService):
         )
         membership = Membership(servers, lambda: server.exports.byPath.values())
         membership.index = self.index
-        Replacement(membership, self.repairs)
+        Replacement(membership, upkeep.repairs)
         self.administration = Administration(config, server, servers, membership)
         self.registration = Registration(
             membership, config.key, clock, entropy, config.register
         )
-        site = Site(server, servers, data.moving.placing, self.index)
-        self.jobs = Jobs(config.state, site, Mover(server, data))
-        self.jobs.start()
-        verification = Verification(server, servers, data)
         self.administration.add(
-            FileCommands(server, servers, data.settings),
-            MirrorCommands(membership, self.repairs, verification),
-            ScrubCommands(membership, self.scrub, self.index, clock),
-            MoveCommands(membership, self.jobs),
+            FileCommands(server, servers, data.settings), *upkeep.commands(membership)
         )
         compound = CompoundServer(server, mdsTables())
         return (
@@ -336,7 +308,7 @@ class MetadataServerService(NFSService):
             [
                 NFSCollector(server, lambda: self.rpc.counters),
                 DataServersCollector(servers, server.recaller, layouts),
-                *mirrorCollectors(self.repairs, servers, self.scrub),
+                *mirrorCollectors(upkeep.repairs, servers, upkeep.scrub),
             ],
         )
 
@@ -394,9 +366,7 @@ class MetadataServerService(NFSService):
         self._health.failureSeconds = new.failure
         self._servers.readErrorSeconds = new.readError
         self._health.enabled = self._data.degrading.enabled = new.degrade
-        self.repairs.automatic = new.autoRepair
-        self.repairs.limit = new.repairLimit
-        self.scrub.configure(new.scrubInterval, new.scrubLimit)
+        self.upkeep.configure(new)
         self.registration.enabled = new.register
         if new.limits.slots != old.limits.slots:
             sessions = server.sessions
@@ -470,11 +440,8 @@ class MetadataServerService(NFSService):
         """
         See L{NFSService.finish}.
         """
-        if self.scrub is not None:
-            self.scrub.stop()
-            self.repairs.stop()
-        if self.jobs is not None:
-            self.jobs.stop()
+        if self.upkeep is not None:
+            self.upkeep.stop()
         if self.administration is not None:
             await self.administration.stop()
         if self._data is not None:
@@ -485,8 +452,6 @@ class MetadataServerService(NFSService):
             if self.context.delegating is not None:
                 self.context.delegating.stop()
             self.context.copies.stop(self.context.clients)
-        if self._resilvering is not None:
-            self._resilvering.stop()
         if self._health is not None:
             self._health.stop()
         if self._walk is not None:
