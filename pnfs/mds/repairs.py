@@ -372,12 +372,16 @@ class Repairs:
             done.current -= copied
             done.failed += 1
             done.failures += 1
-            done.problem = str(error) or type(error).__name__
+            problem = str(error) or type(error).__name__
+            if problem == done.problem:
+                # Said already: there may be many files, and it is tried again soon.
+                return
+            done.problem = problem
             _log.warn(
                 "the mirror of fileid {fileid} at {uuid} is not repaired yet: {reason}",
                 fileid=inode.fileid,
                 uuid=uuid.hex(),
-                reason=done.problem,
+                reason=problem,
             )
 
     async def _repairOne(

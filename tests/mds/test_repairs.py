@@ -299,6 +299,29 @@ class RepairsTests(RepairsCase):
         self.rest(20)
         self.assertRepaired()
 
+    def test_saidOnce(self) -> None:
+        """
+        Why files cannot be repaired is logged once, however many there are and however
+        often it is tried.
+        """
+        for name in (b"g", b"h", b"i", b"j"):
+            self.put(name, name)
+            if self.uuid in self.placement(name).dataServers:
+                self.lose(name, self.uuid)
+
+        async def refuse(*args: Any) -> Any:
+            raise NoSpace("it is full")
+
+        self.patch(self.mds.context.data.repair, "finish", refuse)
+        said: list[Any] = []
+        self.patch(pnfs.mds.repairs._log, "warn", lambda *a, **k: said.append(k))
+        self.returns()
+        self.rest(20)
+        done = self.mds.repairs.found[self.uuid]
+        self.assertGreater(done.failures, 3)
+        self.assertEqual([each["reason"] for each in said], ["it is full"])
+        self.mds.repairs.stop()
+
     def test_limit(self) -> None:
         """
         C{repair_limit} is kept: 200 kB at 50 kB/s take four seconds.
