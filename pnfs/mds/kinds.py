@@ -8,7 +8,8 @@ from typing import Mapping
 
 from pnfs.mds.balance import Balance
 from pnfs.mds.choices import Away, Choice, Mirrors, Onto, Stripes
+from pnfs.mds.chunking import Chunks
 
 KINDS: Mapping[str, type[Choice]] = {
-    choice.kind: choice for choice in (Away, Onto, Stripes, Mirrors, Balance)
+    choice.kind: choice for choice in (Away, Onto, Stripes, Mirrors, Chunks, Balance)
 }

@@ -35,6 +35,7 @@ from pnfs.backends.errors import (
     Unreachable,
     Unsupported,
 )
+from pnfs.layouts.striping import missing
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.transfer import Source, Task, Told, Transfer
@@ -144,6 +145,8 @@ class Moving:
             times = [a.mtime for uuid, a in found.items() if uuid not in ours]
             mtime = max([inode.mtime, *times])
             size = max([inode.size, *(a.size for a in found.values())])
+            if missing(target, size):
+                raise Interfered("the file has grown beyond its last chunk to be")
             await gather(
                 [self._transfer.complete(t, ready.get(t.uuid, ())) for t in tasks]
             )

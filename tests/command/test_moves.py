@@ -125,6 +125,11 @@ class CommandLineTests(CommandLine):
                 {"paths": ["/e"], "count": 4, "unit": 1 << 20},
             ),
             (
+                ["restripe", "/e", "--chunk", "1GiB"],
+                "restripe",
+                {"paths": ["/e"], "count": 0, "unit": 0, "chunk": 1 << 30},
+            ),
+            (
                 ["mirror", "add", "/e", "--copies", "3", "--limit", "2MiB/s"],
                 "mirror.add",
                 {"paths": ["/e"], "copies": 3, "to": "", "limit": 2 << 20},

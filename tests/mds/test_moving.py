@@ -238,7 +238,7 @@ class MovingTests(MovingCase):
         """
         self.move(self.shape([self.ds[0]]))
         chunked = attrs.evolve(
-            self.shape([self.ds[0]], [self.ds[1]], [self.ds[2]], unit=0), chunk=3 * UNIT
+            self.shape([self.ds[0]], [self.ds[1]], [self.ds[2]], unit=0), chunk=4 * UNIT
         )
         self.move(chunked)
         a, b, c = (column[0] for column in chunked.columns)

@@ -14,7 +14,7 @@ import attrs
 
 from pnfs.admin.control import Command, Refused, Request
 from pnfs.backends.errors import NoSuchObject
-from pnfs.configvalues import stripeUnit
+from pnfs.configvalues import chunkSize, stripeUnit
 from pnfs.mds.balance import WITHIN, Balance
 from pnfs.mds.choices import Choice
 from pnfs.mds.commands.ds import describe as describeServer
@@ -83,13 +83,16 @@ class MoveCommands:
 
     async def restripe(self, request: Request) -> Any:
         """
-        Files get so many stripes.
+        Files get so many stripes, or chunks.
         """
         files = await self._files(request)
+        chunk = request.number("chunk", -1, -1)
         count = request.number("count", 0, 0, STRIPES_LIMIT)
         unit = request.number("unit", 0)
         limit = request.number("limit", 0)
         request.finish()
+        if chunk >= 0:
+            return await self._chunk(files, chunk, count or unit, limit)
         if not count:
             raise Refused("say how many stripes with --stripe-count")
         if unit:
@@ -103,6 +106,25 @@ class MoveCommands:
             "unit": unit,
         }
         return await self._begin("restripe", args, files, limit)
+
+    async def _chunk(
+        self,
+        files: list[tuple[str, Export, Inode]],
+        chunk: int,
+        more: int,
+        limit: int,
+    ) -> Any:
+        if more:
+            raise Refused("files have stripes or chunks, not both; say one of them")
+        try:
+            chunk = chunkSize(chunk)
+        except ValueError as error:
+            raise Refused(f"chunk: {error}") from None
+        args = {
+            "files": [[path, e.id, i.handle.hex()] for path, e, i in files],
+            "chunk": chunk,
+        }
+        return await self._begin("chunk", args, files, limit)
 
     async def addMirror(self, request: Request) -> Any:
         """

@@ -82,6 +82,7 @@ class RestripeTests(MoverCase):
             ("5 stripes need 5", {"count": 5}),
             ("--stripe-count", {"count": 0}),
             ("64KiB", {"count": 3, "unit": 1000}),
+            ("one stripe first", {"chunk": 1 << 20}),
         ):
             args = {"paths": ["/export/f"], **more}
             self.assertIn(word, self.refused("restripe", **args))
@@ -93,6 +94,88 @@ class RestripeTests(MoverCase):
         self.restripe(1)
         self.assertIn("layouts", self.refused("mirror.add", paths=["/export/f"]))
         self.assertEqual(self.command("jobs.list")[-1]["state"], "done")
+
+
+class ChunkTests(MoverCase):
+    """
+    C{restripe} into chunks.
+    """
+
+    layout = "flexfiles"
+    mirrors = 2
+
+    def stripes(self) -> int:
+        """
+        None.
+        """
+        return 1
+
+    def setUp(self) -> None:
+        """
+        A mirrored file that is open.
+        """
+        super().setUp()
+        self.data = b""
+        self.fh, self.stateid = self.put(b"f", b"")
+        for number in range(10):
+            self.append(pattern(1 << 19, number))
+
+    def append(self, data: bytes) -> None:
+        """
+        Write at the end, through the metadata server.
+        """
+        self.mounted.write(self.fh, self.stateid, len(self.data), data)
+        self.data += data
+
+    def cut(self, size: int) -> Any:
+        """
+        Have it done.
+        """
+        return self.done(self.command("restripe", paths=["/export/f"], chunk=size), 60)
+
+    def test_chunks(self) -> None:
+        """
+        A mirrored file that lies on two of four data servers lies on all of them, chunk
+        by chunk, with two copies of each; in chunks of another size; and whole again.
+        """
+        first = self.placement(b"f").columns[0]
+        for size, count in ((1 << 20, 5), (2 << 20, 3), (0, 1)):
+            told = self.cut(size)
+            self.assertEqual((told["state"], told["problem"]), ("done", ""))
+            found = self.placement(b"f")
+            self.assertEqual((found.chunk, len(found.columns)), (size, count))
+            self.assertEqual(found.columns[0], first)
+            if size:
+                self.assertTrue(set(first).isdisjoint(found.columns[1]))
+                self.assertEqual(set(map(len, found.columns)), {2})
+            self.assertIsNone(found.next)
+            self.assertEqual(self.content(b"f"), self.data)
+        self.assertEqual(sum(self.objects()), 2)
+        self.assertEqual(self.cut(0)["bytes"], 0)
+
+    def test_grows(self) -> None:
+        """
+        What is appended while it is moved lies in a chunk of its own, too.
+        """
+        told = self.command("restripe", paths=["/export/f"], chunk=1 << 20)
+        self.append(pattern(1 << 19, 11))
+        self.rest(1)
+        self.append(pattern(1 << 19, 12))
+        self.assertEqual(self.done(told, 90)["state"], "done")
+        self.append(b"end")
+        found = self.placement(b"f")
+        self.assertEqual((found.chunk, len(found.columns)), (1 << 20, 7))
+        self.assertEqual(self.content(b"f"), self.data)
+
+    def test_refused(self) -> None:
+        """
+        What cannot be is refused at once.
+        """
+        for word, more in (
+            ("not both", {"chunk": 1 << 20, "count": 2}),
+            ("64KiB", {"chunk": 1000}),
+        ):
+            self.assertIn(word, self.refused("restripe", paths=["/export/f"], **more))
 
 
 class MirrorTests(MoverCase):
