@@ -14,9 +14,12 @@ from pnfs.backends.errors import CrossDevice, IOFailed, NoSpace, Unreachable
 from pnfs.layouts.striping import CHUNKS_LIMIT
 from pnfs.mds.chunks import nextColumns, withColumns
 from pnfs.mds.health import Health
+from pnfs.nfs4 import requests
 from pnfs.values import DataServer, Placement
 from tests.contracts.data import readBytes
 from tests.mds.faulty import UNIT, ChunksCase, pattern
+from tests.mds.test_service import Mounted
+from tests.mds.world import SiteCase
 
 CHUNK = 2 * UNIT
 
@@ -580,3 +583,42 @@ class DegradedTests(GrowingCase):
         self.assertEqual(list(found), [bad.uuid])
         ((offset, length),) = found[bad.uuid]
         self.assertTrue(offset <= place < offset + length)
+
+
+class RemovedTests(SiteCase):
+    """
+    A whole site.
+    """
+
+    layout = "flexfiles"
+    count = 4
+    chunk = CHUNK
+
+    def test_removedWhileOpen(self) -> None:
+        """
+        A file that has lost its name while it is open is given further chunks, and when
+        it is closed nothing of it is left on any data server.
+        """
+        client = self.client()
+        mounted = Mounted(self, client)
+        self.now(client.connect())
+        fh, stateid = mounted.create(b"f")
+        mounted.write(fh, stateid, 0, b"one")
+        gone = mounted.run(
+            requests.PUTROOTFH, requests.lookup(b"export"), requests.remove(b"f")
+        )
+        for number in (24, 15, 28):
+            gone.operation(number)
+        mounted.write(fh, stateid, 3 * CHUNK, b"four")
+        self.assertEqual(self.objects(), [1] * 4)
+        closed = mounted.run(requests.putfh(fh), requests.close(stateid))
+        closed.operation(22)
+        closed.operation(4)
+        self.clock.pump([1] * 3)
+        self.assertEqual(self.objects(), [0] * 4)
+
+    def objects(self) -> list[int]:
+        """
+        How many data files each data server has.
+        """
+        return [len(self.now(ds.list(b"", 10))) for ds in self.backends]
