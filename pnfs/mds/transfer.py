@@ -246,6 +246,11 @@ class Transfer:
         for column in task.columns():
             origin, found = await self._source(task.live, column)
             told.append(found)
+            # What clients have not committed would be durable in the copy alone, and
+            # might be lost here.
+            await self._servers.onFile(
+                origin, lambda ds: ds.commit(task.live.name, 0, 0)
+            )
             source = earlier.get(column)
             if source is None or source.uuid != origin:
                 source = Source(column, origin, b"")

@@ -385,6 +385,19 @@ class FileRepairTests(RepairCase):
         self.now(self.finish())
         self.assertRepaired()
 
+    def test_uncommitted(self) -> None:
+        """
+        What a client has written and not committed, and never will, is on both mirrors
+        or on none, whichever data server loses power after the repair.
+        """
+        name = self.placement().name
+        self.good.calls.clear()
+        self.now(self.good.write(name, 0, memoryview(b"uncommitted"), 0))
+        self.now(self.finish())
+        calls = self.good.calls
+        self.assertLess(calls.index("write"), calls.index("commit"))
+        self.assertLess(calls.index("commit"), calls.index("checksums"))
+
     def test_restartedEqual(self) -> None:
         """
         A repair that was interrupted has left bytes that nobody has committed. If the
