@@ -57,7 +57,10 @@ EXTEND_XATTR = b"pnfs.extend"
 OBJECT_NAME_LIMIT = 80
 _HEX = frozenset(b"0123456789abcdef")
 _IO_BYTES = 1 << 20
-_LIST = 512
+_LIST = 1 << 20
+"""Names that are asked for at once: each time the whole folder is read for them, which
+takes 0.9 s for 200,000 data files (by 512 it took 80 s in all)."""
+
 _WALKS = 16
 
 _TWO = struct.Struct(">II")
