@@ -343,6 +343,14 @@ class Placement:
         return tuple(dict.fromkeys(ds for column in self.columns for ds in column))
 
     @property
+    def readOnlyLayouts(self) -> bool:
+        """
+        No layout to write is given of it: some chunk has mirrors; see
+        L{pnfs.layouts.flexfiles}.
+        """
+        return bool(self.chunk) and any([len(column) > 1 for column in self.columns])
+
+    @property
     def everywhere(self) -> tuple[bytes, ...]:
         """
         Every data server where there may be a data file.

@@ -193,6 +193,12 @@ class WhyCommand:
             text = uuid.hex() if member is None else member.record.name
             names.append(text + (" (stale)" if uuid in placement.stale else ""))
         say(f"The file's bytes are on {', '.join(names)} ({placement.layout}).")
+        if placement.readOnlyLayouts:
+            say(
+                "It is in chunks with mirrors (chunk): reads go straight, writes go "
+                "through us.",
+                True,
+            )
         if all(driver.name != placement.layout for driver in export.drivers.values()):
             say(f"Nobody makes {placement.layout} layouts for this export now.", True)
         file = inode.state

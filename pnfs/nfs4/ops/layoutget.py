@@ -238,11 +238,8 @@ async def _grant(
     except BackendError:
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE) from None
     if iomode == _RW and (
-        placement.chunk
-        and any([len(column) > 1 for column in placement.columns])
-        or not server.data.roomFor(placement, wanted[0])
+        placement.readOnlyLayouts or not server.data.roomFor(placement, wanted[0])
     ):
-        # Of chunks with mirrors see pnfs.layouts.flexfiles.
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     # Meanwhile the file may have been closed, or a recall have begun.
     if (

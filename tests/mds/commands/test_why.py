@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from pnfs.nfs4.results import OperationFailed
 from pnfs.values import DSState, NewObject, FileType
 from tests.mds.commands.test_ds import SiteCommandCase
@@ -73,6 +75,25 @@ class WhyTests(SiteCommandCase):
         mounted.write(fh, stateid, 65535, b"x")
         found = self.why(path="/export/f")
         self.assertFalse([f for f in found if "few (" in f["text"]])
+
+    def test_chunks(self) -> None:
+        """
+        Of a file in chunks with mirrors it says that writes go through the server; of
+        one without it does not.
+        """
+        mounted = self.mount()
+        fh, stateid = mounted.create(b"f")
+        mounted.write(fh, stateid, 0, b"x")
+        (export,) = self.mds.context.exports.byPath.values()
+        inode = self.now(export.backend.lookup(export.backend.root, b"f"))
+        placement = self.now(export.backend.loadPlacement(inode))
+        both = placement.dataServers
+        for columns, expected in (((both,), True), (((both[0],), (both[1],)), False)):
+            chunks = attrs.evolve(placement, columns=columns, chunk=1 << 20)
+            self.now(export.backend.storePlacement(inode, chunks))
+            found = self.why(path="/export/f")
+            told = any("chunks with mirrors" in f["text"] for f in found)
+            self.assertEqual(told, expected)
 
     def test_refused(self) -> None:
         """
