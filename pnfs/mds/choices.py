@@ -87,6 +87,13 @@ class Site:
                 )
         return found
 
+    @property
+    def silent(self) -> bool:
+        """
+        Is there a data server that could be used if it answered?
+        """
+        return any(m.state.takesNew and not m.up for m in self.servers.members)
+
     def name(self, uuid: bytes) -> str:
         """
         Of a data server.

@@ -126,7 +126,9 @@ class Jobs:
         """
         Go on with what an earlier process has left.
         """
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        if not os.path.isdir(self._folder):
+            os.mkdir(self._folder, 0o700)
+            syncFolder(os.path.dirname(self._folder))
         for name in sorted(os.listdir(self._folder)):
             if name.isdigit():
                 self._resume(int(name))

@@ -27,7 +27,7 @@ from pnfs.mds.choices import Choice
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.moving import sound
 from pnfs.mds.placed import alone, pinned
-from pnfs.mds.targets import Impossible
+from pnfs.mds.targets import Impossible, TooFew
 from pnfs.mds.transfer import Told
 from pnfs.namespace.filehandles import objectName
 from pnfs.nfs4.context import ServerContext
@@ -178,7 +178,14 @@ class Mover:
         if placement is None or file.unlinked:
             return False
         old = placement.next
-        target = await choice.choose(export, inode, attrs.evolve(placement, next=None))
+        try:
+            here = attrs.evolve(placement, next=None)
+            target = await choice.choose(export, inode, here)
+        except TooFew as error:
+            if choice.site.silent:
+                # As after a restart: those that are there have not answered yet.
+                raise Unreachable(f"{error}; or some do not answer") from None
+            raise
         if old is not None:
             seen.update(placement.everywhere)
             if target is not None and await _right(choice, file, placement, old):

@@ -22,6 +22,12 @@ class Impossible(Exception):
     """
 
 
+class TooFew(Impossible):
+    """
+    There are too few data servers for it that can be used now.
+    """
+
+
 def away(
     placement: Placement, leaving: bytes, ranked: Sequence[bytes], most: int = 1 << 30
 ) -> Placement:
@@ -79,7 +85,7 @@ def striped(
     more = [uuid for uuid in ranked if uuid not in kept]
     columns = (kept + more)[:count]
     if len(columns) < count:
-        raise Impossible(
+        raise TooFew(
             f"{count} stripes need {count} data servers with room, and there are "
             f"{len(columns)}; 'pnfs ds list' shows them"
         )
@@ -159,7 +165,7 @@ def _another(
     used = [uuid for each in columns for uuid in each]
     found = [uuid for uuid in ranked if uuid not in column]
     if not found:
-        raise Impossible(
+        raise TooFew(
             "no other data server is there that has room, and nothing of this part of "
             "the file; 'pnfs ds add' adds one"
         )

@@ -505,6 +505,26 @@ class DrainTests(MoverCase):
         self.assertAll()
         self.assertEqual(os.listdir(os.path.join(self.state, "jobs")), [])
 
+    def test_restartedAlone(self) -> None:
+        """
+        After a restart data servers may take a while until they answer: draining waits
+        for them.
+        """
+        self.command("ds.drain", name="ds1", limit=100_000)
+        self.rest(3)
+        for number in range(self.count):
+            self.killDataServer(number)
+        self.restartMetadataServer()
+        self.rest(20)
+        self.mount()
+        (job,) = self.command("jobs.list")
+        self.assertEqual(job["state"], "running")
+        for number in range(self.count):
+            self.startDataServer(number)
+        self.rest(60)
+        self.assertEqual(self.objects()[1], 0)
+        self.assertAll()
+
     def test_noRoom(self) -> None:
         """
         Files that fit nowhere stay, and why is told; the job ends.
