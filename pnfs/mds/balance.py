@@ -105,8 +105,8 @@ class Balance(Choice):
         return self._files()
 
     async def _files(self) -> AsyncIterator[File]:
-        if self.fills:
-            # What has just been moved must show.
+        if self.fills or self.site.silent:
+            # What has just been moved must show; and who has just been started speak.
             await pause(self.site.server.clock, FRESH_SECONDS)
         self.look()
         ranked = sorted(self.fills, key=lambda u: self.fills[u].share, reverse=True)

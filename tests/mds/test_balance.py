@@ -94,6 +94,24 @@ class BalanceTests(MoverCase):
         told = self.done(self.command("rebalance", within=2), 60)
         self.assertApproximates(told["files"], plan["files"], 3)
 
+    def test_restarted(self) -> None:
+        """
+        It goes on after a restart, when data servers have said how full they are.
+        """
+        self.command("rebalance", limit=100_000)
+        self.rest(2)
+        for number in range(4):
+            self.killDataServer(number)
+        self.restartMetadataServer()
+        self.rest(1)
+        for number in range(4):
+            self.startDataServer(number)
+        self.rest(60)
+        self.mount()
+        self.assertApproximates(max(self.used()), min(self.used()), 12)
+        for name, data in self.contents.items():
+            self.assertThere(name, data)
+
     def test_even(self) -> None:
         """
         Where all are about equally full nothing is to be done.
