@@ -20,6 +20,7 @@ from benchmarks.load import Outcome, Task, cpuSeconds, run
 from benchmarks.report import table
 from benchmarks.servers import OurSite
 from benchmarks.session import USE_PNFS_DS, Session
+from benchmarks.wire import BenchmarkError
 from pnfs.admin.client import ControlClient, ControlFailed
 
 MIB = 1 << 20
@@ -53,6 +54,8 @@ def costOf(
     moved = work()
     seconds = time.perf_counter() - begin - idle
     used = [cpuSeconds(pids) - b for pids, b in zip(groups, before)]
+    if not moved:
+        raise BenchmarkError("nothing was left to be moved: move more")
     return moved / seconds, [1e12 * cpu / moved for cpu in used]
 
 
