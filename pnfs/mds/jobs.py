@@ -28,6 +28,7 @@ from pnfs.backends.metadata.recovery import syncFolder, writeDurably
 from pnfs.mds.choices import PAGE, Choice, File, Site
 from pnfs.mds.kinds import KINDS
 from pnfs.mds.mover import Mover, Stopped
+from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placed import placedFiles
 from pnfs.mds.targets import Impossible
 from pnfs.mds.withdrawal import pause
@@ -64,6 +65,7 @@ class Job:
     @ivar files: moved; bytes: copied for that.
     @ivar failed: files in the last round that could not be moved; problem: why the
         last of them could not.
+    @ivar pace: how fast to copy while clients go on.
     @ivar started: when, or when it went on after a restart; ended: when it did.
     """
 
@@ -79,7 +81,7 @@ class Job:
     started: float = 0.0
     ended: float = 0.0
     cancelled: bool = False
-    free: float = 0.0
+    pace: Pace = UNLIMITED
     noted: float = 0.0
     running: Optional[Deferred[None]] = None
 
@@ -241,6 +243,7 @@ class Jobs:
             del self.jobs[each.id]
         self.jobs[job.id] = job
         job.started = self.clock.seconds()
+        job.pace = Pace(self.clock, lambda: job.limit)
         job.running = Deferred.fromCoroutine(self._run(job))
         job.running.addErrback(self._broken, job)
         job.running.addCallback(self._ended, job)
@@ -340,10 +343,11 @@ class Jobs:
 
         async def told(count: int) -> None:
             job.bytes += count
-            await self._rest(job, count)
 
         try:
-            if await self.mover.move(job.choice, export, handle, told, job.check):
+            if await self.mover.move(
+                job.choice, export, handle, told, job.check, job.pace
+            ):
                 job.files += 1
             elif self.mover.busy(export, handle):
                 return True
@@ -375,17 +379,6 @@ class Jobs:
                 self._note(job)
             except BackendError as error:
                 _log.warn("job {id}: {e}", id=job.id, e=error)
-
-    async def _rest(self, job: Job, count: int) -> None:
-        """
-        Wait as long as what was copied may take.
-        """
-        if not job.limit:
-            return
-        now = self.clock.seconds()
-        job.free = max(job.free, now) + count / job.limit
-        if job.free > now:
-            await pause(self.clock, job.free - now)
 
     # -- what is left --------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from pnfs.backends.errors import BackendError, NoSuchObject, Unreachable
 from pnfs.mds.choices import Choice
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.moving import sound
+from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placed import alone, pinned
 from pnfs.mds.targets import Impossible, TooFew
 from pnfs.mds.transfer import Told
@@ -69,11 +70,13 @@ class Mover:
         handle: bytes,
         told: Told,
         check: Callable[[], None] = lambda: None,
+        pace: Pace = UNLIMITED,
     ) -> bool:
         """
         Have a file be where it is to be.
 
         @param check: may it go on? Raises L{Stopped} if not.
+        @param pace: how fast to copy while clients go on.
         @return: it has gone elsewhere, or something of it was left to be tidied up.
         @raise Impossible: it cannot be there.
         @raise BackendError: it does not work now. What was begun goes on when it is
@@ -81,7 +84,7 @@ class Mover:
         """
 
         async def work(file: FileState, seen: set[bytes]) -> bool:
-            return await self._move(choice, file, seen, told, check)
+            return await self._move(choice, file, seen, told, check, pace)
 
         return await self._held(export, handle, work)
 
@@ -172,6 +175,7 @@ class Mover:
         seen: set[bytes],
         told: Told,
         check: Callable[[], None],
+        pace: Pace,
     ) -> bool:
         export, inode, moving = file.export, file.inode, self._data.moving
         placement = await self._load(file)
@@ -201,16 +205,23 @@ class Mover:
         seen.update(placement.dataServers, target.dataServers)
         await moving.begin(export, inode, placement, target)
 
+        late = 0
+
         async def tell(count: int) -> None:
+            nonlocal late
             check()
+            late += count
             await told(count)
 
-        ready = await moving.ahead(export, inode, tell)
+        ready = await moving.ahead(export, inode, tell, pace)
         check()
+        late = 0
+        # Now others wait for us: no time to rest.
         async with alone(self._server, file, REASON):
             await moving.finish(export, inode, ready, tell, check)
         self.switched += 1
         await self._settled(file)
+        await pace.spent(late)
         return True
 
     async def _settled(self, file: FileState) -> bool:

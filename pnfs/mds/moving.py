@@ -37,6 +37,7 @@ from pnfs.backends.errors import (
 )
 from pnfs.layouts.striping import missing
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.transfer import Source, Task, Told, Transfer
 from pnfs.mds.turns import Turns
@@ -98,17 +99,20 @@ class Moving:
             raise Interfered("the file has no data files")
         await self._create(inode, placement)
 
-    async def ahead(self, export: Any, inode: Inode, told: Told) -> Ready:
+    async def ahead(
+        self, export: Any, inode: Inode, told: Told, pace: Pace = UNLIMITED
+    ) -> Ready:
         """
         Copy while clients go on.
 
+        @param pace: how fast.
         @return: what is left to be done.
         """
         placement = await self._load(export, inode)
         if inode.size <= SMALL:
             return {}
         key = (export.id, inode.handle)
-        tasks = _tasks(placement, told, key)
+        tasks = [attrs.evolve(task, pace=pace) for task in _tasks(placement, told, key)]
         done = await gather([self._transfer.ahead(task) for task in tasks])
         return {task.uuid: ready for task, ready in zip(tasks, done)}
 

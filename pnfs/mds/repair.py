@@ -25,6 +25,7 @@ import attrs
 from pnfs.layouts.striping import pieces
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.ranges import Range
 from pnfs.mds.transfer import Source, Task, Told, Transfer
@@ -51,7 +52,12 @@ class FileRepair:
         self.transfer = Transfer(servers, turns, copying)
 
     async def ahead(
-        self, export: Any, inode: Inode, uuid: bytes, told: Told
+        self,
+        export: Any,
+        inode: Inode,
+        uuid: bytes,
+        told: Told,
+        pace: Pace = UNLIMITED,
     ) -> list[Source]:
         """
         Copy while clients go on.
@@ -63,7 +69,8 @@ class FileRepair:
         if placement is None or uuid not in placement.stale or inode.size <= SMALL:
             return []
         await self._create(inode, placement, uuid)
-        return await self.transfer.ahead(_task(placement, uuid, told))
+        task = attrs.evolve(_task(placement, uuid, told), pace=pace)
+        return await self.transfer.ahead(task)
 
     async def finish(
         self, export: Any, inode: Inode, uuid: bytes, ready: list[Source], told: Told

@@ -30,6 +30,7 @@ from twisted.python.failure import Failure
 from pnfs.backends.errors import BackendError, NoSuchObject
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.pace import Pace
 from pnfs.mds.placed import alone, pinned, placedFiles
 from pnfs.mds.repaired import Repaired, measure
 from pnfs.mds.withdrawal import pause
@@ -83,7 +84,7 @@ class Repairs:
         self._again = False
         self._busy: set[tuple[int, bytes]] = set()
         self._running: set[Deferred[None]] = set()
-        self._free = 0.0
+        self.pace = Pace(server.clock, lambda: self.limit)
         self._round: Optional[Deferred[None]] = None
 
     @property
@@ -360,7 +361,6 @@ class Repairs:
             copied += count
             done.bytes += count
             done.current += count
-            await self._rest(count)
 
         inode = await export.backend.byHandle(handle)
         try:
@@ -392,21 +392,20 @@ class Repairs:
         """
         server = self._server
         repair = self._data.repair
-        with pinned(server, export, inode) as file:
-            ready = await repair.ahead(export, inode, uuid, told)
-            async with alone(server, file, REASON):
-                return await repair.finish(export, inode, uuid, ready, told)
+        copied = 0
 
-    async def _rest(self, count: int) -> None:
-        """
-        Wait as long as what was copied may take.
-        """
-        if not self.limit:
-            return
-        now = self.clock.seconds()
-        self._free = max(self._free, now) + count / self.limit
-        if self._free > now:
-            await pause(self.clock, self._free - now)
+        async def late(count: int) -> None:
+            nonlocal copied
+            copied += count
+            await told(count)
+
+        with pinned(server, export, inode) as file:
+            ready = await repair.ahead(export, inode, uuid, told, self.pace)
+            # Now others wait for us: no time to rest.
+            async with alone(server, file, REASON):
+                stale = await repair.finish(export, inode, uuid, ready, late)
+        await self.pace.spent(copied)
+        return stale
 
 
 def _failed(failure: Failure) -> None:

@@ -31,6 +31,7 @@ from pnfs.mds.dataservers import DataServers
 from pnfs.mds.fileindex import FileIndex
 from pnfs.mds.inspection import Inspection
 from pnfs.mds.orphans import Orphans
+from pnfs.mds.pace import Pace
 from pnfs.mds.placed import placedFiles
 from pnfs.mds.repairs import Repairs
 from pnfs.mds.scrubstate import Problem, ScrubState, encode, load, store
@@ -85,7 +86,7 @@ class Scrub:
         self._inThread = inThread
         self._running: Optional[Deferred[None]] = None
         self._timer: Optional[IDelayedCall] = None
-        self._free = 0.0
+        self._pace = Pace(server.clock, lambda: self.state.limit)
         self._saved = 0.0
         self._stopped = False
 
@@ -301,13 +302,7 @@ class Scrub:
         So many bytes have been compared: wait as long as that may take.
         """
         self.state.bytes += count
-        limit = self.state.limit
-        if limit:
-            clock = self._server.clock
-            now = clock.seconds()
-            self._free = max(self._free, now) + count / limit
-            if self._free > now:
-                await pause(clock, self._free - now)
+        await self._pace.spent(count)
 
     async def _confirm(self) -> None:
         state = self.state

@@ -30,6 +30,7 @@ from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import pieces, portions
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.ranges import EVERYTHING, RANGES, Range, behind, coarse, merged, steps
 from pnfs.mds.turns import Turns
 from pnfs.values import ObjectAttributes, Placement, SetAttributes, Stable
@@ -61,7 +62,7 @@ PERIOD = 4096
 """Rows of stripes that are looked through for columns that lack nothing."""
 
 Told = Callable[[int], Awaitable[None]]
-"""Is told how many bytes have been copied; may take its time, and may raise."""
+"""Is told how many bytes have been copied; may raise."""
 
 
 @attrs.frozen
@@ -92,6 +93,7 @@ class Task:
     @ivar key: of the L{Turns}, if each piece is to be copied in a shared turn; None if
         who began has the turn, or nobody uses the data file yet.
     @ivar told: of progress.
+    @ivar pace: how fast to go.
     """
 
     live: Placement
@@ -99,6 +101,7 @@ class Task:
     uuid: bytes
     told: Told
     key: Any = None
+    pace: Pace = UNLIMITED
 
     @property
     def inUse(self) -> bool:
@@ -408,6 +411,7 @@ class Transfer:
             Not behind the end of what is in use: that may be the end of the file.
             """
             done = 0
+            until = await task.pace.begin(count)
             await self._turns.share(task.key)
             try:
                 room = max(0, (await self.ask(uuid, name)).size - offset)
@@ -419,6 +423,7 @@ class Transfer:
             finally:
                 self._turns.unshare(task.key)
             await task.told(done)
+            await task.pace.end(until)
 
         async def copy(offset: int, count: int) -> int:
             nonlocal compared
@@ -431,8 +436,10 @@ class Transfer:
             copied.extend(todo)
             for at, length in todo:
                 while length:
+                    part = min(length, piece)
+                    until = await pace.begin(part)
                     result = await self._copying.piece(
-                        uuid, only, source.column, at, min(length, PIECE)
+                        uuid, only, source.column, at, part
                     )
                     if not result.count:
                         raise IOFailed("nothing can be copied")
@@ -443,11 +450,14 @@ class Transfer:
                     done += result.count
                     if task.key is None:
                         await task.told(result.count)
+                    await pace.end(until)
             return done
 
         only = _only(task.live, source)
-        # Truncations wait for a step that is made in a shared turn.
-        size = STEP if task.key is None else min(STEP, PIECE)
+        piece = task.pace.piece(PIECE)
+        # Truncations wait for a step that is made in a shared turn, so rest before it.
+        pace = task.pace if task.key is None else UNLIMITED
+        size = STEP if task.key is None else min(STEP, piece)
         todo = steps(self._portions(task, source.column, ranges), size)
         while some := [each for _, each in zip(range(8 * SCRAPS), todo)]:
             await gather([step(*each) for each in some])

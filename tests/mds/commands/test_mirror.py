@@ -8,8 +8,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from pnfs.admin.control import Refused, Request
+import pnfs.mds.repair
 import tests.mds.world
+from pnfs.admin.control import Refused, Request
 from tests.mds.faulty import pattern
 from tests.mds.test_repairs import RepairsCase
 
@@ -164,6 +165,7 @@ class MirrorCommandsTests(RepairsCase):
         Whoever has asked may go: the repair goes on. C{mirror.stop} ends it, and leaves
         nothing half done.
         """
+        self.patch(pnfs.mds.repair, "SMALL", 1000)
         self.stale()
         done = self.begin("mirror.repair", name=self.name, limit=10_000)
         self.rest(2)
