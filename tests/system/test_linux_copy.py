@@ -114,13 +114,15 @@ class CopyTests(LinuxTestCase):
         guest = self.begin(cluster)
         pid = cluster.dataServers[0].pid
         guest.tell("copy")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         try:
             while "copied-short" not in guest.output and time.monotonic() < deadline:
+                # The client waits for the data server before it copies, too, so that a
+                # copy begins just when it runs: not long enough for all of it.
                 os.kill(pid, signal.SIGSTOP)
-                time.sleep(3.0)
+                time.sleep(1.5)
                 os.kill(pid, signal.SIGCONT)
-                time.sleep(0.1)
+                time.sleep(0.03)
         finally:
             os.kill(pid, signal.SIGCONT)
         guest.finish(600)
