@@ -16,6 +16,7 @@ from typing import Any, Callable, Mapping, Sequence
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
@@ -50,6 +51,8 @@ from pnfs.values import (
 )
 
 _MINTED = 65536
+
+_log = Logger()
 
 
 @implementer(IFileData)
@@ -337,10 +340,17 @@ class DataFiles(SparseFiles, Copies):
         See L{IFileData.write}.
         """
         placement = await self._placing.share(export, inode, offset + len(data))
+        sparse = _sparse(inode, offset)
         try:
-            return await self._write(export, inode, placement, offset, data, stable)
+            result = await self._write(export, inode, placement, offset, data, stable)
         finally:
             self._turns.unshare((export.id, inode.handle))
+        if sparse and result.committed == Stable.FILE_SYNC:
+            try:
+                await self.refresh(export, inode)
+            except BackendError as error:
+                _log.debug("the space of a file is told later: {error}", error=error)
+        return result
 
     async def _write(
         self,
@@ -411,7 +421,7 @@ class DataFiles(SparseFiles, Copies):
         await self._stores.take(key)
         try:
             grows = end > inode.size
-            if grows and len(placement.columns) > 1:
+            if grows and len(placement.columns) > 1 or _sparse(inode, offset):
                 self._ragged.add(key)
             await export.backend.storeDataAttributes(
                 inode,
@@ -481,3 +491,10 @@ class DataFiles(SparseFiles, Copies):
         Remove nothing any more.
         """
         self.removals.stop()
+
+
+def _sparse(inode: Inode, offset: int) -> bool:
+    """
+    May what is written there leave or fill a hole? Only data servers know the space.
+    """
+    return offset > inode.size or (offset < inode.size and inode.used < inode.size)

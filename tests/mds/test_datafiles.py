@@ -430,6 +430,25 @@ class SizeTests(DataFilesCase):
         self.probe()
         self.refresh()
 
+    def test_space(self) -> None:
+        """
+        A hole takes no space, and one that is filled does: that is told when a write
+        is durable, also if no COMMIT comes.
+        """
+        for stable in (Stable.FILE_SYNC, Stable.UNSTABLE):
+            with self.subTest(stable=stable):
+                for offset in (0, 40 * UNIT, 20 * UNIT):
+                    self.put(offset, pattern(UNIT), stable)
+                if stable is Stable.UNSTABLE:
+                    self.now(self.data.commit(self.export, self.inode, 0, 0))
+                name = self.placement().name
+                stored = [ds.inner.peek(name) for ds in self.ds]
+                used = sum(each.used for each in stored if each is not None)
+                self.assertEqual(self.inode.used, used)
+                self.assertLess(used, self.inode.size)
+                self.now(self.data.truncate(self.export, self.inode, 0))
+                self.now(self.data.refresh(self.export, self.inode))
+
     def test_writesStoreInTurn(self) -> None:
         """
         Of two writes at a time the one that ends later does not take back the size
