@@ -32,6 +32,12 @@ from pnfs.nfs4.types import decodeBitmap, encodeBitmap
 from pnfs.state.layouts import mayBeWritten, opensForWriting
 from pnfs.values import FSStatistics, Inode, SetAttributes
 
+PROMPT_SECONDS = 0.02
+"""What data servers have said longer ago may not be so any more."""
+
+REFRESHES = 4
+"""How often they are asked until they are prompt."""
+
 PLANS_LIMIT = 256
 """Plans kept per export, minor version and operation."""
 
@@ -268,7 +274,8 @@ async def refreshWritten(
     for what a data server has written FILE_SYNC, but believes the size it is told.
 
     @param client: who asks. If it writes the file itself it is not told a size that
-        may be too small, since it would append there.
+        may be too small, since it would append there: neither if a data server does
+        not answer, nor if all were slow and it has gone on writing meanwhile.
     @raise BackendError: so it has to ask again later.
     """
     state = inode.state
@@ -280,7 +287,16 @@ async def refreshWritten(
         # Who has vanished may write until the file is fenced.
         raise Unreachable("a client that wrote the file is being fenced off")
     try:
-        await server.data.refresh(export, inode)
+        for _ in range(REFRESHES):
+            begun = server.clock.seconds()
+            await server.data.refresh(export, inode)
+            state = inode.state
+            if (
+                server.clock.seconds() - begun < PROMPT_SECONDS
+                or state is None
+                or not opensForWriting(state, client)
+            ):
+                break
     except BackendError:
         # It may have opened the file meanwhile.
         state = inode.state

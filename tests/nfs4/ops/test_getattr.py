@@ -276,6 +276,40 @@ class GetattrTests(NamespaceCase):
         self.attributes(self.fh(inode), 4)
         self.assertEqual(self.data.calls, asked * 2)
 
+    def test_slowDataServers(self) -> None:
+        """
+        While data servers are slow to answer a writer goes on writing. It is not told
+        what was so long ago: Linux would append there, over what it has written.
+        """
+        inode = self.make(b"f")
+        self.openFor(inode)
+        self.layoutFor(inode, self.fixture.client)
+        sizes = iter([24, 29, 30])
+
+        async def slowly() -> None:
+            size = next(sizes)
+            await self.backend.storeDataAttributes(inode, size, size, None, None)
+            if size == 24:
+                self.fixture.clock.advance(0.3)
+
+        self.data.onRefresh = slowly
+        self.assertEqual(self.attributes(self.fh(inode), 4)[1], struct.pack(">Q", 29))
+
+    def test_alwaysSlow(self) -> None:
+        """
+        That has an end.
+        """
+        inode = self.make(b"f")
+        self.openFor(inode)
+        self.layoutFor(inode, self.fixture.client)
+
+        async def slowly() -> None:
+            self.fixture.clock.advance(0.3)
+
+        self.data.onRefresh = slowly
+        self.attributes(self.fh(inode), 4)
+        self.assertEqual(len(self.data.calls), 4)
+
     def test_notOpen(self) -> None:
         """
         After a grant they are asked once more, even though nobody has the file open
