@@ -10,6 +10,7 @@ import shutil
 from typing import Any
 
 import attrs
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 import pnfs.mds.intents
@@ -211,7 +212,13 @@ class WriteIntentsTests(SynchronousTestCase):
         def full(*args: Any) -> int:
             raise OSError(28, "No space left on device")
 
+        said: list[Any] = []
+        globalLogPublisher.addObserver(said.append)
+        self.addCleanup(globalLogPublisher.removeObserver, said.append)
         self.patch(os, "write", full)
         self.intents.begin(self.layout)
         self.intents.end(self.layout)
-        self.assertEqual(len(self.flushLoggedErrors()), 0)
+        self.assertEqual(
+            [each["reason"] for each in said if "path" in each],
+            ["No space left on device"],
+        )
