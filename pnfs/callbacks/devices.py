@@ -14,11 +14,18 @@ come first:
 
 Who cannot be told now is told later, as long as it is a client: it may have the
 device cached, and forget it a little later than others.
+
+Nobody is told of a device with a data server that does not answer where the device says
+that it is. Linux, when it forgets a device of NFSv4.1, ends its session there, and does
+that in the one thread that answers callbacks (C{nfs4_delete_deviceid}, down to
+C{nfs4_proc_destroy_session}): until a dead address has timed out, twelve minutes, it
+would answer no recall, and soon stand still altogether. Without being told it keeps a
+few hundred bytes that no layout names any more.
 """
 
 from __future__ import annotations
 
-from typing import Any, Collection, Sequence
+from typing import Any, Awaitable, Callable, Collection, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -31,6 +38,7 @@ from pnfs.nfs4.context import ServerContext
 from pnfs.state.clients import Client
 from pnfs.state.devices import Device
 from pnfs.state.errors import StaleClientid
+from pnfs.values import DataServer
 
 PER_CALL = 32
 """Devices in one call: about 1 KiB, which every back channel takes."""
@@ -45,9 +53,17 @@ class DeviceNotifier:
     @ivar told: notifications that clients have answered.
     """
 
-    def __init__(self, server: ServerContext) -> None:
+    def __init__(
+        self,
+        server: ServerContext,
+        answers: Callable[[DataServer], Awaitable[bool]],
+    ) -> None:
+        """
+        @param answers: does a data server answer, where it says that it is?
+        """
         self.told = 0
         self._server = server
+        self._answers = answers
         self._due: dict[Client, dict[tuple[int, bytes], None]] = {}
 
     def withdraw(self, uuids: Collection[bytes]) -> None:
@@ -64,29 +80,47 @@ class DeviceNotifier:
             nonlocal left
             left -= 1
             if not left:
-                self._retire(outdated)
+                retiring = Deferred.fromCoroutine(self._retire(outdated))
+                retiring.addErrback(_failed)
 
         for uuid in uuids:
             server.recaller.recallDataServer(uuid, DATA_SERVER_MOVED).addCallback(over)
 
-    def _retire(self, devices: Sequence[Device]) -> None:
+    async def _retire(self, devices: Sequence[Device]) -> None:
         """
         No layout names some devices any more.
         """
+        retired = self._server.devices.retire(devices)
+        silent = await self._silent({s for device in retired for s in device.servers})
         gone = {
             device.deviceid: device.driver.layoutType
-            for device in self._server.devices.retire(devices)
+            for device in retired
+            if silent.isdisjoint(device.servers)
         }
-        if not gone:
-            return
         for client in self._server.clients:
             known = client.devices
             if not known:
                 continue
             told = [deviceid for deviceid in gone if deviceid in known]
-            known.difference_update(told)
+            known.difference_update(device.deviceid for device in retired)
             if told:
                 self._tell(client, [(gone[deviceid], deviceid) for deviceid in told])
+
+    async def _silent(self, servers: Collection[DataServer]) -> set[DataServer]:
+        """
+        Those that do not answer where they were.
+        """
+        silent = set()
+        for server in servers:
+            if not await self._answers(server):
+                silent.add(server)
+                _log.info(
+                    "nothing answers for data server {name} at {addresses}: clients "
+                    "are not told to forget that address, where they would wait",
+                    name=server.name,
+                    addresses=", ".join(f"{h}:{p}" for h, p in server.addresses),
+                )
+        return silent
 
     def _tell(self, client: Client, deleted: Sequence[tuple[int, bytes]]) -> None:
         waiting = client in self._due

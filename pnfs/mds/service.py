@@ -21,6 +21,7 @@ from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.callbacks.recall_delegations import DelegationRecaller
 from pnfs.config import DataServerConfig, ExportConfig, MDSConfig
 from pnfs.mds.administration import Administration
+from pnfs.mds.answering import Answering
 from pnfs.mds.commands.file import FileCommands
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
@@ -233,7 +234,9 @@ class MetadataServerService(NFSService):
         server.waiting.onTurn = LockNotifier(server).turn
         server.offloads = OffloadReporter(server)
         server.recaller = LayoutRecaller(server, None, config.recall)
-        self.deviceNotifier = DeviceNotifier(server)
+        self.deviceNotifier = DeviceNotifier(
+            server, Answering(lambda *address: RPCClient(self.reactor, *address))
+        )
         gone = []
         if config.delegations:
             server.delegations = DelegationTable(

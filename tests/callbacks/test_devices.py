@@ -15,6 +15,7 @@ from pnfs.callbacks.devices import PER_CALL, DeviceNotifier
 from pnfs.nfs4.ops.getdeviceinfo import GETDEVICEINFO4args, GETDEVICEINFO4resok
 from pnfs.nfs4.status import nfsstat4
 from pnfs.state import clients
+from pnfs.values import DataServer
 from tests.layouts.test_files import servers
 from tests.nfs4.fixture import args
 from tests.nfs4.layoutfixture import LayoutFixture
@@ -61,11 +62,21 @@ class DeviceNotifierTests(SynchronousTestCase):
         self.fixture = LayoutFixture(leaseSeconds=10.0)
         self.server = self.fixture.server
         self.channels = self.server.channels = Channels()
-        self.notifier = DeviceNotifier(self.server)
+        self.silent: set[str] = set()
+        self.asked: list[str] = []
+        self.notifier = DeviceNotifier(self.server, self.answers)
         self.devices = self.server.devices
         self.held = self.fixture.hold()
         self.deviceid = self.now()
         self.assertEqual(self.info(self.deviceid), OK)
+
+    async def answers(self, server: DataServer) -> bool:
+        """
+        Does a data server answer, where it says that it is?
+        """
+        host, _ = server.addresses[0]
+        self.asked.append(host)
+        return host not in self.silent
 
     def now(self) -> bytes:
         """
@@ -141,6 +152,41 @@ class DeviceNotifierTests(SynchronousTestCase):
         self.assertEqual(self.notifier.told, 1)
         self.assertEqual(self.info(self.deviceid), NOENT)
         self.assertEqual(self.info(after), OK)
+
+    def test_silent(self) -> None:
+        """
+        When nothing answers at the old address nobody is told: Linux would wait there,
+        and answer no other callback meanwhile. The device means nothing any more all
+        the same. One that is gone for other reasons is told of then.
+        """
+        other = self.devices.deviceid(self.fixture.files, (ONE,))
+        self.info(other)
+        _, there = self.addresses()
+        self.silent.add(there)
+        self.move()
+        self.giveBack()
+        self.assertIn(there, self.asked)
+        self.assertEqual(self.told(), [])
+        self.assertEqual(self.info(self.deviceid), NOENT)
+        self.move(uuid=ONE)
+        self.fixture.clock.advance(5)
+        self.assertEqual(self.told(), [self.deleted(other)])
+
+    def test_othersSilent(self) -> None:
+        """
+        It is enough that another one that the device names does not answer.
+        """
+        here, _ = self.addresses()
+        self.silent.add(here)
+        self.move()
+        self.giveBack()
+        self.assertEqual(self.told(), [])
+
+    def addresses(self) -> list[str]:
+        """
+        The host of each data server.
+        """
+        return [s.addresses[0][0] for s in self.devices._servers.values()]
 
     def test_revoked(self) -> None:
         """
