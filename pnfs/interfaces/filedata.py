@@ -88,6 +88,14 @@ class IFileData(Interface):
         file share one round of questions.
         """
 
+    async def size(export: Any, inode: Inode) -> int:
+        """
+        Ask the data servers for the size alone, which is neither recorded nor made
+        that of shorter data files. Never less than the inode's.
+
+        @return: bytes.
+        """
+
     async def truncate(export: Any, inode: Inode, size: int) -> None:
         """
         Set the size of the file's data files, if there are any, and of the inode.

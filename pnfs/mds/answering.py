@@ -5,7 +5,7 @@ Does a data server answer where clients have been told that it is?
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -34,7 +34,7 @@ class Answering:
         Does it, at every address?
         """
         version, _ = server.version
-        asked = [
+        asked: list[Deferred[Any]] = [
             Deferred.fromCoroutine(self._ask(host, port, version))
             for host, port in server.addresses
         ]

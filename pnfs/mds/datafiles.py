@@ -215,6 +215,21 @@ class DataFiles(SparseFiles, Copies):
         finally:
             self._turns.give(key)
 
+    async def size(self, export: Any, inode: Inode) -> int:
+        """
+        See L{IFileData.size}.
+        """
+        key = (export.id, inode.handle)
+        await self._turns.take(key)
+        try:
+            placement = await export.backend.loadPlacement(inode)
+            if placement is None:
+                return inode.size
+            found = await self._servers.askAll(placement)
+            return int(max(inode.size, *(a.size for a in found.values())))
+        finally:
+            self._turns.give(key)
+
     async def truncate(self, export: Any, inode: Inode, size: int) -> None:
         """
         See L{IFileData.truncate}.

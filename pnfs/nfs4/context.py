@@ -126,7 +126,8 @@ class CompoundContext:
     @ivar status: of the COMPOUND.
     @ivar session: and C{slot}, C{client}: set by SEQUENCE.
     @ivar request: the record; C{requestStart}: where C{COMPOUND4args} begins in it.
-    @ivar asked: the inode whose size the data servers were asked for last.
+    @ivar asked: the inode whose size the data servers were asked for last; askedAt:
+        when that was begun.
     """
 
     size: int = 0
@@ -148,6 +149,7 @@ class CompoundContext:
     slot: Any = None
     client: Any = None
     asked: Any = None
+    askedAt: float = 0.0
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from pnfs.clock import MonotonicClock
 from pnfs.callbacks.channel import BackChannels, NoBackChannel
 from pnfs.callbacks.recall import DATA_SERVER_LOST, LayoutRecaller
 from pnfs.interfaces import IRecaller
-from pnfs.nfs4.fattr_plan import refreshWritten
+from pnfs.nfs4.current import refreshWritten
 from pnfs.nfs4.status import nfsstat4
 from tests.callbacks.test_channel import Callback
 from tests.layouts import linux

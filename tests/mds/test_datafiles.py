@@ -402,6 +402,40 @@ class SizeTests(DataFilesCase):
         self.refresh()
         self.assertEqual((self.inode.change, self.inode.ctime), (change, ctime))
 
+    def test_sizeAlone(self) -> None:
+        """
+        The size alone is asked for without recording it, or making shorter data files
+        longer.
+        """
+        self.now(self.data.ensure(self.export, self.inode))
+        self.grow(1, 70_000)
+        sizes = self.sizes()
+        self.assertEqual(self.now(self.data.size(self.export, self.inode)), 70_000)
+        self.assertEqual((self.inode.size, self.sizes()), (0, sizes))
+        self.refresh()
+        self.put(0, b"x")
+        self.assertEqual(self.now(self.data.size(self.export, self.inode)), 70_000)
+
+    def test_sizeOfNothing(self) -> None:
+        """
+        Nobody is asked for the size of a file that has no data.
+        """
+        self.assertEqual(self.now(self.data.size(self.export, self.inode)), 0)
+
+    def test_sizeAndTruncate(self) -> None:
+        """
+        It is asked for before a truncation or after it: not the one is told when the
+        other is so.
+        """
+        self.put(0, b"x" * 1000)
+        held = self.ds[0].hold("setattr")
+        cutting = self.begin(self.data.truncate(self.export, self.inode, 10))
+        asking = self.begin(self.data.size(self.export, self.inode))
+        self.assertNoResult(asking)
+        held.callback(None)
+        self.successResultOf(cutting)
+        self.assertEqual(self.successResultOf(asking), 10)
+
     def test_refreshShared(self) -> None:
         """
         Many who ask at a time share one round after the one under way.

@@ -20,6 +20,7 @@ from pnfs.layouts.striping import missing
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
 from pnfs.nfs4.operation import Operation
+from pnfs.nfs4.ops.getattr import getattr as getattrOperation
 from pnfs.nfs4.ops.getdeviceinfo import getdeviceinfo
 from pnfs.nfs4.ops.layoutcommit import layoutcommit
 from pnfs.nfs4.ops.layouterror import layouterror
@@ -38,6 +39,7 @@ from tests.layouts.test_files import servers
 from tests.nfs4.fixture import Fixture, Reply
 
 LAYOUT_OPERATIONS: tuple[Operation, ...] = (
+    getattrOperation,
     getdeviceinfo,
     layoutcommit,
     layouterror,
@@ -62,7 +64,8 @@ class MemoryFileData:
     @ivar minted: the squash of each handle.
     @ivar full: no data server has any room left.
     @ivar failure: raised instead of an answer.
-    @ivar pause: if set, everything waits for it.
+    @ivar pause: if set, everything waits for it; after: as L{pause}, once data
+        servers have said their sizes.
     """
 
     def __init__(self) -> None:
@@ -72,6 +75,7 @@ class MemoryFileData:
         self.full = False
         self.failure: Optional[Exception] = None
         self.pause: Optional[Deferred[None]] = None
+        self.after: Optional[Deferred[None]] = None
         self.placing = PlaceRequest(65536, 0, 1, b"ab12", 0)
         self._capabilities = CapabilityCodec(b"k" * 32)
 
@@ -126,7 +130,16 @@ class MemoryFileData:
         """
         await self._did("refresh")
         size = max(inode.size, self.sizes.get(inode.handle, 0))
+        if self.after is not None:
+            await self.after
         await export.backend.storeDataAttributes(inode, size, size, None, None)
+
+    async def size(self, export: Any, inode: Any) -> int:
+        """
+        See L{pnfs.interfaces.IFileData.size}.
+        """
+        await self._did("size")
+        return int(max(inode.size, self.sizes.get(inode.handle, 0)))
 
     async def fence(self, export: Any, inode: Any) -> None:
         """

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pnfs.nfs4.context import CompoundContext
 from pnfs.nfs4.copy_types import CLONE4args
-from pnfs.nfs4.fattr_plan import refreshWritten
+from pnfs.nfs4.current import refreshWritten
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import clearSetuid, withdrawDelegations
 from pnfs.nfs4.ops.copy import (

@@ -70,6 +70,7 @@ async def _closeWritten(
     """
     server = ctx.server
     server.opens.checkClose(state)
+    asked = server.clock.seconds()
     try:
         await server.data.refresh(file.export, file.inode)
     except BackendError:
@@ -82,7 +83,7 @@ async def _closeWritten(
     else:
         if layout is not None:
             layout.refreshed()
-        ctx.asked = file.inode
+        ctx.asked, ctx.askedAt = file.inode, asked
     if server.stateids.lookup(state.other) is state:
         server.opens.close(state)
     return await _settle(ctx, file, pos)

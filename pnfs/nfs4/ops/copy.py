@@ -24,7 +24,7 @@ from pnfs.nfs4.copy_types import (
     write_response4,
 )
 from pnfs.nfs4.copyjob import CopyJob
-from pnfs.nfs4.fattr_plan import refreshWritten
+from pnfs.nfs4.current import refreshWritten
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.conflicts import (
     clearSetuid,

@@ -48,6 +48,7 @@ async def delegreturn(ctx: CompoundContext, args: DELEGRETURN4args) -> None:
     if held.writes:
         layout = file.layouts.get(ctx.client.clientid)
         if file.reclaimed or (layout is not None and layout.mayHaveWritten()):
+            asked = server.clock.seconds()
             try:
                 await server.data.refresh(file.export, inode)
             except BackendError:
@@ -60,7 +61,7 @@ async def delegreturn(ctx: CompoundContext, args: DELEGRETURN4args) -> None:
             else:
                 if layout is not None:
                     layout.refreshed()
-                ctx.asked = inode
+                ctx.asked, ctx.askedAt = inode, asked
     if held.revoked is None and server.stateids.lookup(held.other) is held:
         server.delegations.drop(held)
     await settleFile(server, file)

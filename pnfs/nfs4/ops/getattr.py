@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Awaitable, Union
 
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.fattr_plan import Plan, currentAttributes, mustAsk, planFor
+from pnfs.nfs4.current import currentAttributes, mustAsk
+from pnfs.nfs4.fattr_plan import Plan, planFor
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4

@@ -147,8 +147,9 @@ async def layoutcommit(
         if layout.layoutType != args.loca_layoutupdate.lou_type:
             raise NFSError(nfsstat4.NFS4ERR_BADLAYOUT)
     before = inode.size
+    asked = ctx.server.clock.seconds()
     await ctx.server.data.refresh(ctx.export, inode)
-    ctx.asked = inode
+    ctx.asked, ctx.askedAt = inode, asked
     if layout is not None:
         layout.refreshed()
     return LAYOUTCOMMIT4resok(inode.size if inode.size != before else None)

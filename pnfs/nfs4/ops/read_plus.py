@@ -10,7 +10,7 @@ import struct
 from typing import Any
 
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.fattr_plan import refreshWritten
+from pnfs.nfs4.current import refreshWritten
 from pnfs.nfs4.operation import hotOperation
 from pnfs.nfs4.ops.conflicts import requireIOPermission, requireIOState
 from pnfs.nfs4.ops.read import MAX_OFFSET, RESERVE, read

@@ -17,14 +17,9 @@ from twisted.internet.defer import Deferred, DeferredList
 from pnfs.backends.errors import BackendError
 from pnfs.namespace.access import READ, mayReadACL, permissions
 from pnfs.nfs4.context import CompoundContext
+from pnfs.nfs4.current import heldAttributes, promptSize, refreshWritten
 from pnfs.nfs4.fattr import FATTR4_RDATTR_ERROR
-from pnfs.nfs4.fattr_plan import (
-    Plan,
-    entryPlanFor,
-    heldAttributes,
-    refreshWritten,
-    statistics,
-)
+from pnfs.nfs4.fattr_plan import Plan, entryPlanFor, statistics
 from pnfs.nfs4.operation import hotOperation, okHeader
 from pnfs.nfs4.ops.admission import seen, visible
 from pnfs.nfs4.ops.errorlists import errorsOf
@@ -94,7 +89,7 @@ async def readdir(ctx: CompoundContext, buf: Any, pos: int) -> int:
             directory, cookie, max(2, page.room // least + 1)
         )
         if plan.fromData:
-            await _refreshWritten(ctx, entries)
+            entries = await _refreshWritten(ctx, plan, entries)
             entries = await _askHolders(ctx, entries)
         if export.mounts:
             full = page.addCrossing(entries, bitmap)
@@ -109,25 +104,45 @@ async def readdir(ctx: CompoundContext, buf: Any, pos: int) -> int:
     return pos
 
 
-async def _refreshWritten(ctx: CompoundContext, entries: Any) -> None:
+async def _refreshWritten(ctx: CompoundContext, plan: Plan, entries: Any) -> Any:
     """
     Ask the data servers about those that are being written: a client takes the
     sizes in a listing for those of its own open files, too.
+
+    @return: the entries, with what was said. One that the client itself writes has
+        no attributes, if it can be told so, when a data server does not answer.
     """
     written = [
-        entry.inode
-        for entry in entries
+        index
+        for index, entry in enumerate(entries)
         if entry.inode is not None
         and entry.inode.state is not None
         and mayBeWritten(entry.inode.state)
     ]
-    if written:
-        server, export = ctx.server, ctx.export
-        running = [
-            Deferred.fromCoroutine(refreshWritten(server, export, inode))
-            for inode in written
-        ]
-        await DeferredList(running, fireOnOneErrback=True, consumeErrors=True)
+    if not written:
+        return entries
+    entries = list(entries)
+    results = await DeferredList(
+        [
+            Deferred.fromCoroutine(_refreshed(ctx, entries[index].inode))
+            for index in written
+        ],
+        consumeErrors=True,
+    )
+    for index, (done, result) in zip(written, results):
+        if done:
+            entries[index] = attrs.evolve(entries[index], inode=result)
+            continue
+        result.trap(BackendError)
+        if plan.bitmap & _RDATTR_ERROR:
+            entries[index] = attrs.evolve(entries[index], inode=None)
+    return entries
+
+
+async def _refreshed(ctx: CompoundContext, inode: Any) -> Any:
+    asked = ctx.server.clock.seconds()
+    await refreshWritten(ctx.server, ctx.export, inode, ctx.client)
+    return await promptSize(ctx.server, ctx.export, inode, ctx.client, asked)
 
 
 async def _askHolders(ctx: CompoundContext, entries: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Optional
 import attrs
 
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.fattr_plan import refreshWritten
+from pnfs.nfs4.current import refreshWritten
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.allocate import requireSparseFile
 from pnfs.nfs4.ops.conflicts import requireIOPermission, requireIOState

@@ -147,6 +147,7 @@ class FakeData:
     calls: list[tuple[Any, ...]] = attrs.Factory(list)
     failure: Optional[Exception] = None
     onRefresh: Any = None
+    onSize: Any = None
 
     async def refresh(self, export: Any, inode: Inode) -> None:
         """
@@ -157,6 +158,15 @@ class FakeData:
             raise self.failure
         if self.onRefresh is not None:
             await self.onRefresh()
+
+    async def size(self, export: Any, inode: Inode) -> int:
+        """
+        Recorded; what C{onSize} says, else what is known.
+        """
+        self.calls.append(("size", inode.fileid))
+        if self.failure is not None:
+            raise self.failure
+        return inode.size if self.onSize is None else int(await self.onSize())
 
     async def truncate(self, export: Any, inode: Inode, size: int) -> None:
         """

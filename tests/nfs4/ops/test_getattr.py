@@ -279,25 +279,62 @@ class GetattrTests(NamespaceCase):
     def test_slowDataServers(self) -> None:
         """
         While data servers are slow to answer a writer goes on writing. It is not told
-        what was so long ago: Linux would append there, over what it has written.
+        what was so long ago: Linux would append there, over what it has written. They
+        are asked again, for the size alone, until they are prompt.
         """
         inode = self.make(b"f")
         self.openFor(inode)
         self.layoutFor(inode, self.fixture.client)
-        sizes = iter([24, 29, 30])
+        clock = self.fixture.clock
+        sizes = iter([(29, 0.3), (30, 0.0), (31, 0.0)])
 
         async def slowly() -> None:
-            size = next(sizes)
-            await self.backend.storeDataAttributes(inode, size, size, None, None)
-            if size == 24:
-                self.fixture.clock.advance(0.3)
+            await self.backend.storeDataAttributes(inode, 24, 24, None, None)
+            clock.advance(0.3)
+
+        async def size() -> int:
+            size, seconds = next(sizes)
+            clock.advance(seconds)
+            return size
 
         self.data.onRefresh = slowly
-        self.assertEqual(self.attributes(self.fh(inode), 4)[1], struct.pack(">Q", 29))
+        self.data.onSize = size
+        self.assertEqual(self.attributes(self.fh(inode), 4)[1], struct.pack(">Q", 30))
+
+    def test_slowForOthers(self) -> None:
+        """
+        Who does not write the file itself need not be told what is so this moment.
+        """
+        inode = self.make(b"f")
+        self.layoutFor(inode)
+
+        async def slowly() -> None:
+            self.fixture.clock.advance(0.3)
+
+        self.data.onRefresh = slowly
+        self.attributes(self.fh(inode), 4)
+        self.assertEqual(self.data.calls, [("refresh", inode.fileid)])
 
     def test_alwaysSlow(self) -> None:
         """
-        That has an end.
+        Asking again has an end.
+        """
+        inode = self.make(b"f")
+        self.openFor(inode)
+        self.layoutFor(inode, self.fixture.client)
+
+        async def slowly() -> int:
+            self.fixture.clock.advance(0.3)
+            return 24
+
+        self.data.onRefresh = slowly
+        self.data.onSize = slowly
+        self.assertEqual(self.attributes(self.fh(inode), 4)[1], struct.pack(">Q", 24))
+        self.assertEqual(len(self.data.calls), 5)
+
+    def test_fallsSilent(self) -> None:
+        """
+        If they do not answer when they are asked again, the writer has to ask later.
         """
         inode = self.make(b"f")
         self.openFor(inode)
@@ -305,10 +342,12 @@ class GetattrTests(NamespaceCase):
 
         async def slowly() -> None:
             self.fixture.clock.advance(0.3)
+            self.data.failure = Unreachable()
 
         self.data.onRefresh = slowly
-        self.attributes(self.fh(inode), 4)
-        self.assertEqual(len(self.data.calls), 4)
+        self.assertEqual(
+            self.status(PUTFH(self.fh(inode)), GETATTR(4)), nfsstat4.NFS4ERR_DELAY
+        )
 
     def test_notOpen(self) -> None:
         """

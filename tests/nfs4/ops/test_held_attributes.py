@@ -1,5 +1,5 @@
 """
-Tests for L{pnfs.nfs4.fattr_plan.heldAttributes}: what is told of a file that another
+Tests for L{pnfs.nfs4.current.heldAttributes}: what is told of a file that another
 client holds a write delegation of (RFC 8881, section 10.4.3; RFC 9754).
 """
 

@@ -4,8 +4,10 @@ Tests for L{pnfs.nfs4.ops.layoutcommit}.
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Optional
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import Unreachable
@@ -20,6 +22,7 @@ from pnfs.nfs4.types import nfstime4
 from pnfs.values import FileType
 from tests.nfs4.fixture import args
 from tests.nfs4.layoutfixture import MAX, LayoutFixture
+from tests.nfs4.ops.namespace import GETATTR
 
 OK = nfsstat4.NFS4_OK
 
@@ -74,6 +77,32 @@ class LayoutCommitTests(SynchronousTestCase):
         self.assertEqual(self.commit(held, last=99), (OK, 5000))
         self.assertEqual(self.fixture.inode.size, 5000)
         self.assertEqual(self.commit(held, last=None), (OK, None))
+
+    def test_slowDataServers(self) -> None:
+        """
+        While the data servers are slow to answer a LAYOUTCOMMIT the client goes on
+        writing. The GETATTR that Linux sends with it does not tell the size that was
+        asked for so long ago, since Linux would append there: it is asked for again.
+        """
+        fixture = self.fixture
+        held = fixture.hold()
+        sizes = fixture.data.sizes
+        sizes[fixture.inode.handle] = 24
+        fixture.data.after = slow = Deferred()
+        wire = args(
+            49,
+            LAYOUTCOMMIT4args(
+                0, 24, False, held, 23, nfstime4(1, 2), layoutupdate4(1, b"")
+            ),
+        )
+        committing = fixture.sendRun(fixture.putfh(), wire, GETATTR(4))
+        self.assertEqual(committing, [])
+        sizes[fixture.inode.handle] = 29
+        fixture.clock.advance(0.5)
+        slow.callback(None)
+        (reply,) = committing
+        self.assertEqual(reply.wire[-8:], struct.pack(">Q", 29))
+        self.assertEqual(fixture.data.calls[-2:], ["refresh", "size"])
 
     def test_neverShrinks(self) -> None:
         """

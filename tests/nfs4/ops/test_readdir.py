@@ -99,6 +99,30 @@ class ReaddirTests(NamespaceCase):
         self.listing(attributes=1 << 33)
         self.assertEqual(len(self.data.calls), asked)
 
+    def test_ownFile(self) -> None:
+        """
+        Who writes a file itself is told its size as it is now, when the data servers
+        were slow; if one does not answer any more, none: Linux would append there.
+        """
+        inode = self.make(b"f")
+        self.openFor(inode)
+        self.layoutFor(inode, self.fixture.client)
+
+        async def slowly() -> None:
+            self.fixture.clock.advance(0.3)
+
+        async def now() -> int:
+            return 29
+
+        self.data.onRefresh = slowly
+        self.data.onSize = now
+        wanted = 1 << 4 | 1 << 11
+        entries, _ = self.listing(attributes=wanted)
+        self.assertEqual(entries[0][3][:8], struct.pack(">Q", 29))
+        self.data.failure = Unreachable()
+        entries, _ = self.listing(attributes=wanted)
+        self.assertEqual(entries[0][1:3], (b"f", 1 << 11))
+
     def test_all(self) -> None:
         """
         Every entry with the attributes asked for.
