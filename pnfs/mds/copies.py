@@ -9,30 +9,19 @@ from typing import Any, Callable, Mapping
 
 from pnfs.backends.ds.remote import gather
 from pnfs.mds.copying import Copying
-from pnfs.mds.dataservers import DataServers
-from pnfs.mds.placing import Placing
-from pnfs.mds.turns import Turns
+from pnfs.mds.dataattributes import DataAttributes
 from pnfs.values import Inode, Placement, WriteResult
 
 UNHEARD = bytes(8)
 """The verifier of a data server that has not told one yet."""
 
 
-class Copies:
+class Copies(DataAttributes):
     """
     A part of L{pnfs.mds.datafiles.DataFiles}.
     """
 
-    _servers: DataServers
-    _turns: Turns
-    _placing: Placing
     _copying: Copying
-
-    async def refresh(self, export: Any, inode: Inode) -> None:
-        """
-        See L{pnfs.interfaces.IFileData.refresh}.
-        """
-        raise NotImplementedError
 
     async def _grown(
         self, export: Any, inode: Inode, placement: Placement, offset: int, done: int

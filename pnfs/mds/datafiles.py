@@ -1,11 +1,7 @@
 # -*- test-case-name: tests.mds.test_datafiles -*-
 """
-The data files of a metadata server's files: made, sized, fenced, removed, and read
-and written for clients without layouts.
-
-Per file, what asks for its size or sets it is alone at work (L{Turns}), and what
-writes shares: a question that began before a truncation must not bring the old
-size back, nor one that began before a write the size before that.
+The data files of a metadata server's files: made, fenced, removed, and read and
+written for clients without layouts.
 """
 
 from __future__ import annotations
@@ -14,17 +10,12 @@ from hashlib import blake2b
 from typing import Any, Callable, Mapping, Sequence
 
 import attrs
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from pnfs.backends.ds.remote import gather, gatherOutcomes
-from pnfs.backends.errors import (
-    BackendError,
-    IOFailed,
-    Unreachable,
-)
+from pnfs.backends.errors import BackendError, IOFailed, Unreachable
 from pnfs.interfaces import IFileData
 from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import missing, pieces
@@ -34,18 +25,17 @@ from pnfs.mds.dataservers import DataServers
 from pnfs.mds.degrade import Degrading
 from pnfs.mds.holes import SparseFiles
 from pnfs.mds.moving import Moving
-from pnfs.mds.placing import Placing, dataMode
+from pnfs.mds.placing import Placing
 from pnfs.mds.removals import Removals
 from pnfs.mds.repair import FileRepair
 from pnfs.mds.turns import Turns
-from pnfs.mds.writing import spaceOf, writer, written
+from pnfs.mds.writing import writer, written
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
 from pnfs.values import (
     Inode,
     IOMode,
     Placement,
     ReadResult,
-    SetAttributes,
     Stable,
     WriteResult,
 )
@@ -63,7 +53,6 @@ class DataFiles(SparseFiles, Copies):
     @ivar removals: data files being deleted in the background.
     @ivar degrading: files go on without lost mirrors.
     @ivar turns: by (export id, handle), who may do something now.
-    @ivar ragged: files some of whose data files may be shorter than they are.
     @ivar settings: what new files are to be like.
     @ivar repair: of stale mirrors; moving: of files to other data servers.
     """
@@ -75,6 +64,7 @@ class DataFiles(SparseFiles, Copies):
         clock: IReactorTime,
         wallTime: Callable[[], int],
     ) -> None:
+        super().__init__()
         self._servers = servers
         self._capabilities = capabilities
         self._wallTime = wallTime
@@ -84,8 +74,6 @@ class DataFiles(SparseFiles, Copies):
         self.settings = self._placing.settings
         self.degrading = Degrading(servers, self._placing)
         self._placing.degrading = self.degrading
-        self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
-        self._ragged = self.ragged = set[tuple[int, bytes]]()
         self._minted: dict[tuple[Any, ...], bytes] = {}
         self._copying = Copying(servers, self.mint, self._readColumn, clock.seconds)
         self.removals = Removals(servers.on, clock)
@@ -132,7 +120,7 @@ class DataFiles(SparseFiles, Copies):
             placement = await self._placing.grow(export, inode, end)
         if write and self._servers.condemned:
             placement = await self.degrading.writable(export, inode, placement)
-        if (export.id, inode.handle) in self._ragged:
+        if (export.id, inode.handle) in self.ragged:
             await self.refresh(export, inode)
             # A mirror may have been repaired meanwhile, or fallen out.
             placement = await self._placing.place(export, inode)
@@ -144,145 +132,11 @@ class DataFiles(SparseFiles, Copies):
         """
         return self._servers.usable(placement)
 
-    # -- size and times ------------------------------------------------------------
-
     def roomFor(self, placement: Placement, offset: int = 0) -> bool:
         """
         See L{IFileData.roomFor}.
         """
         return self._servers.roomFor(placement, offset)
-
-    async def refresh(self, export: Any, inode: Inode) -> None:
-        """
-        See L{IFileData.refresh}.
-        """
-        key = (export.id, inode.handle)
-        waiting = self._refreshing.get(key)
-        if waiting is not None:
-            # The round under way may have asked before the last write was done:
-            # wait for the one after it, which all that wait now share.
-            waiter: Deferred[None] = Deferred()
-            waiting.append(waiter)
-            await waiter
-            return
-        self._refreshing[key] = []
-        try:
-            await self._refreshOnce(export, inode)
-        finally:
-            sharing = self._refreshing.pop(key)
-            if sharing:
-                self._refreshFor(export, inode, sharing)
-
-    def _refreshFor(
-        self, export: Any, inode: Inode, waiters: list[Deferred[None]]
-    ) -> None:
-        def done(result: Any) -> None:
-            for waiter in waiters:
-                if isinstance(result, Exception):
-                    waiter.errback(result)
-                else:
-                    waiter.callback(None)
-
-        running = Deferred.fromCoroutine(self.refresh(export, inode))
-        running.addCallbacks(lambda _: done(None), lambda failure: done(failure.value))
-
-    async def _refreshOnce(self, export: Any, inode: Inode) -> None:
-        key = (export.id, inode.handle)
-        await self._turns.take(key)
-        try:
-            placement = await export.backend.loadPlacement(inode)
-            if placement is None:
-                return
-            placement = placement.live
-            found = await self._servers.askAll(placement)
-            size = max(inode.size, max(a.size for a in found.values()))
-            short = [uuid for uuid, a in found.items() if a.size < size]
-            await gather(
-                [
-                    self._servers.onFile(
-                        uuid, lambda ds: ds.extend(placement.name, size)
-                    )
-                    for uuid in short
-                ]
-            )
-            used = spaceOf(placement, found, size)
-            mtime = max(a.mtime for a in found.values())
-            await export.backend.storeDataAttributes(
-                inode, size, used, max(mtime, inode.mtime), None
-            )
-            if len(found) == len(placement.dataServers):
-                self._ragged.discard(key)
-        finally:
-            self._turns.give(key)
-
-    async def size(self, export: Any, inode: Inode) -> int:
-        """
-        See L{IFileData.size}.
-        """
-        key = (export.id, inode.handle)
-        await self._turns.take(key)
-        try:
-            placement = await export.backend.loadPlacement(inode)
-            if placement is None:
-                return inode.size
-            found = await self._servers.askAll(placement)
-            return int(max(inode.size, *(a.size for a in found.values())))
-        finally:
-            self._turns.give(key)
-
-    async def truncate(self, export: Any, inode: Inode, size: int) -> None:
-        """
-        See L{IFileData.truncate}.
-        """
-        key = (export.id, inode.handle)
-        await self._turns.take(key)
-        try:
-            await self._placing.grown(export, inode, size)
-            placement = await self._placing.writable(export, inode)
-            if placement is not None:
-                changes = SetAttributes(size=size)
-                await self._servers.onAll(
-                    placement, lambda ds: ds.setattr(placement.name, changes)
-                )
-                self._ragged.discard(key)
-            await export.backend.setattr(inode, SetAttributes(size=size))
-        finally:
-            self._turns.give(key)
-
-    async def applyOwner(self, export: Any, inode: Inode) -> None:
-        """
-        See L{IFileData.applyOwner}.
-        """
-        await self._apply(
-            export,
-            inode,
-            lambda: SetAttributes(mode=dataMode(inode), uid=inode.uid, gid=inode.gid),
-        )
-
-    async def applyTimes(self, export: Any, inode: Inode) -> None:
-        """
-        See L{IFileData.applyTimes}.
-        """
-        await self._apply(export, inode, lambda: SetAttributes(mtime=inode.mtime))
-
-    async def _apply(
-        self, export: Any, inode: Inode, changes: Callable[[], SetAttributes]
-    ) -> None:
-        """
-        @param changes: asked when it is our turn: of two that change something the
-            later one must win.
-        """
-        key = (export.id, inode.handle)
-        await self._turns.take(key)
-        try:
-            placement = await self._placing.writable(export, inode)
-            if placement is not None:
-                now = changes()
-                await self._servers.onAll(
-                    placement, lambda ds: ds.setattr(placement.name, now)
-                )
-        finally:
-            self._turns.give(key)
 
     async def fence(self, export: Any, inode: Inode) -> None:
         """
@@ -437,7 +291,7 @@ class DataFiles(SparseFiles, Copies):
         try:
             grows = end > inode.size
             if grows and len(placement.columns) > 1 or _sparse(inode, offset):
-                self._ragged.add(key)
+                self.ragged.add(key)
             await export.backend.storeDataAttributes(
                 inode,
                 max(inode.size, end),
@@ -483,7 +337,7 @@ class DataFiles(SparseFiles, Copies):
             if switches != self._placing.switches:
                 raise Unreachable("files have gone elsewhere meanwhile") from None
             raise
-        if (export.id, inode.handle) in self._ragged:
+        if (export.id, inode.handle) in self.ragged:
             await self.refresh(export, inode)
         return self._combined(placement, dict(zip(uuids, verifiers)))
 

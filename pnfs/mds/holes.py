@@ -3,10 +3,9 @@
 Holes in a metadata server's files: found, made, filled with reserved space.
 
 The object of a stripe column has holes where the other columns' bytes are; so has that
-of a chunk. So what
-is a hole in the file is found by asking, for each stripe unit, the column that it is
-in; and looking for data, a column may say that it has none for a long way, which
-makes all its units on that way uninteresting.
+of a chunk. So what is a hole in the file is found by asking, for each stripe unit, the
+column that it is in; and looking for data, a column may say that it has none for a long
+way, which makes all its units on that way uninteresting.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ from pnfs.backends.ds.segments import SMALLEST_HOLE
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable
 from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import pieces
-from pnfs.mds.dataservers import DataServers
-from pnfs.mds.placing import Placing
+from pnfs.mds.dataattributes import DataAttributes
 from pnfs.mds.turns import Turns
 from pnfs.values import Inode, Placement, Segment, SegmentsResult
 
@@ -38,23 +36,13 @@ _LOOKS = 64
 """Stripe units looked into at the same time for a hole."""
 
 
-class SparseFiles:
+class SparseFiles(DataAttributes):
     """
     The part of L{pnfs.mds.datafiles.DataFiles} that is about holes.
     """
 
-    _servers: DataServers
-    _placing: Placing
-    _turns: Turns
     _stores: Turns
-    _ragged: set[tuple[int, bytes]]
     _wallTime: Callable[[], int]
-
-    async def refresh(self, export: Any, inode: Inode) -> None:
-        """
-        See L{IFileData.refresh}.
-        """
-        raise NotImplementedError
 
     async def _anyMirror(
         self,
