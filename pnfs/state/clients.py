@@ -78,7 +78,6 @@ class Client:
     @ivar copies: L{pnfs.state.copies.CopyState}s by C{other}.
     @ivar owners: for the open table, by open owner.
     @ivar revoked: recallable states revoked and not yet freed.
-    @ivar adminRevoked: other states revoked by order and not yet freed.
     @ivar backDown: callbacks do not get through to it, or not to one of the
         sessions it wants them on.
     @ivar backProven: it has answered a callback since they last did not get through.
@@ -114,7 +113,6 @@ class Client:
     copies: dict[bytes, Any] = attrs.Factory(dict)
     owners: dict[bytes, Any] = attrs.Factory(dict)
     revoked: int = 0
-    adminRevoked: int = 0
     backDown: bool = True
     backProven: bool = False
     protection: Optional[tuple[int, int]] = None

@@ -34,7 +34,6 @@ TooSmall = _kind("TooSmall", "TOOSMALL", "Channel attributes too small to work."
 BadStateid = _kind("BadStateid", "BAD_STATEID", "No such stateid here.")
 OldStateid = _kind("OldStateid", "OLD_STATEID", "An earlier seqid of the stateid.")
 Expired = _kind("Expired", "EXPIRED", "The lease ran out, the state is gone.")
-AdminRevoked = _kind("AdminRevoked", "ADMIN_REVOKED", "Revoked by order.")
 DelegRevoked = _kind(
     "DelegRevoked", "DELEG_REVOKED", "A recallable object was revoked."
 )

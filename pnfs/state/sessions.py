@@ -39,7 +39,6 @@ _MIN_BACK_RESPONSE = 128
 _DIGEST_BYTES = 512
 
 SEQ4_STATUS_CB_PATH_DOWN = 0x1
-SEQ4_STATUS_ADMIN_STATE_REVOKED = 0x20
 SEQ4_STATUS_RECALLABLE_STATE_REVOKED = 0x40
 SEQ4_STATUS_RESTART_RECLAIM_NEEDED = 0x100
 SEQ4_STATUS_CB_PATH_DOWN_SESSION = 0x200
@@ -308,8 +307,6 @@ class Session(SlotTable):
             flags = self._backFlags()
         if client.revoked:
             flags |= SEQ4_STATUS_RECALLABLE_STATE_REVOKED
-        if client.adminRevoked:
-            flags |= SEQ4_STATUS_ADMIN_STATE_REVOKED
         if client.mayReclaim:
             # Until it says RECLAIM_COMPLETE.
             flags |= SEQ4_STATUS_RESTART_RECLAIM_NEEDED

@@ -356,7 +356,7 @@ class SessionClientTests(SynchronousTestCase):
         self.do()
         self.assertEqual(told, [])
         (client,) = self.fixture.server.clients
-        client.adminRevoked = True
+        client.revoked = 1
         self.do()
         self.assertEqual(len(told), 1)
 

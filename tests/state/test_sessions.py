@@ -14,7 +14,6 @@ from pnfs.backends.errors import NoSpace
 from pnfs.state.clients import Client
 from pnfs.state.errors import BadSession, BadSlot, TooSmall
 from pnfs.state.sessions import (
-    SEQ4_STATUS_ADMIN_STATE_REVOKED,
     SEQ4_STATUS_BACKCHANNEL_FAULT,
     SEQ4_STATUS_CB_PATH_DOWN,
     SEQ4_STATUS_RECALLABLE_STATE_REVOKED,
@@ -217,10 +216,9 @@ class SessionTests(SynchronousTestCase):
         )
         self.table.bind(self.session, self.connection, True, True)
         self.assertEqual(self.session.statusFlags(), 0)
-        self.client.revoked = self.client.adminRevoked = 1
+        self.client.revoked = 1
         self.assertEqual(
-            self.session.statusFlags(),
-            SEQ4_STATUS_RECALLABLE_STATE_REVOKED | SEQ4_STATUS_ADMIN_STATE_REVOKED,
+            self.session.statusFlags(), SEQ4_STATUS_RECALLABLE_STATE_REVOKED
         )
 
     def test_digest(self) -> None:

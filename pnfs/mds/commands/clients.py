@@ -103,7 +103,7 @@ class ClientCommands:
             "locks": sum(len(state.locks or ()) for state in client.opens),
             "layouts": len(client.layouts),
             "delegations": len(client.delegations),
-            "revoked": client.revoked + client.adminRevoked,
+            "revoked": client.revoked,
             "asked": [layoutName(n) for n in client.asked],
         }
 

@@ -12,7 +12,6 @@ from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.nfs4.types import stateid4
-from pnfs.state.delegations import DelegationState
 from pnfs.state.errors import LocksHeld
 from pnfs.state.layouts import LayoutState
 from pnfs.state.locks import LockState
@@ -47,11 +46,8 @@ def free_stateid(ctx: CompoundContext, args: FREE_STATEID4args) -> None:
     if state.revoked is not None:
         if isinstance(state, LayoutState):
             server.layouts.free(state)
-        elif isinstance(state, DelegationState):
-            server.delegations.free(state)
         else:
-            server.stateids.drop(state)
-            ctx.client.adminRevoked -= 1
+            server.delegations.free(state)
         return
     server.stateids.find(stateid, ctx.client, None)
     if not isinstance(state, LockState) or state.ranges:

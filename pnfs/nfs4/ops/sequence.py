@@ -107,7 +107,6 @@ def sequence(ctx: CompoundContext, buf: Any, pos: int) -> int:
     ctx.client = client
     if (
         client.revoked
-        or client.adminRevoked
         or client.mayReclaim
         or (client.backDown and (client.layouts or client.delegations))
     ):
