@@ -106,7 +106,9 @@ class DataServerService(NFSService):
             latency=Latency(),
         )
         server.clients.listeners.append(server.sessions.dropClient)
-        self._partners = server.partners = Partners(backend, self._partner)
+        self._partners = server.partners = Partners(
+            backend, self._partner, self.clock.seconds
+        )
         self.context = server
         self.sweepLeases(server.clients, server.sessions)
         io = self._config.limits.io

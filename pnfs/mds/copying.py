@@ -214,7 +214,7 @@ class Copying:
                 run.uuid, lambda ds: ds.write(name, at, data, Stable.UNSTABLE)
             )
 
-        return await carry(read, write, offset, sourceOffset, count)
+        return await carry(read, write, offset, sourceOffset, count, self._seconds)
 
     def _origins(self, source: Placement, run: _Run) -> Iterator[CopySource]:
         """

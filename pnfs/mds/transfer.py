@@ -42,10 +42,10 @@ LITTLE = 32 << 20
 """Bytes that are left to be compared while nobody may write."""
 
 STEP = 64 << 20
-"""Bytes that a data server is told to compare at a time."""
-
-PIECE = 16 << 20
-"""Bytes that it is told to copy at a time: after each, who limits that may wait."""
+"""
+Bytes that a data server is told to compare at a time, and to copy: of these it does
+what it can in a second, and less is asked for if there is a limit.
+"""
 
 STEPS = 4
 """Steps under way for a data server of a file."""
@@ -454,7 +454,7 @@ class Transfer:
             return done
 
         only = _only(task.live, source)
-        piece = task.pace.piece(PIECE)
+        piece = task.pace.piece(STEP)
         # Truncations wait for a step that is made in a shared turn, so rest before it.
         pace = task.pace if task.key is None else UNLIMITED
         size = STEP if task.key is None else min(STEP, piece)

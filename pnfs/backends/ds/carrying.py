@@ -14,27 +14,38 @@ BLOCK = 1 << 20
 BLOCKS = 4
 """Blocks under way at a time: what a copy may take of the memory."""
 
+SECONDS = 1.0
+"""After which no further block is begun: who has asked waits for an answer."""
+
 Read = Callable[[int, int], Awaitable[ReadResult]]
 Write = Callable[[int, memoryview], Awaitable[WriteResult]]
 
 
 async def carry(
-    read: Read, write: Write, offset: int, sourceOffset: int, count: int
+    read: Read,
+    write: Write,
+    offset: int,
+    sourceOffset: int,
+    count: int,
+    seconds: Callable[[], float],
 ) -> WriteResult:
     """
-    Copy the beginning of a range.
+    Copy the beginning of a range: as much as can be done in L{SECONDS}.
 
     @param read: gives bytes from an offset on, up to a count; fewer at the end of
         the source, behind which there are zeros.
     @param write: puts bytes at an offset.
-    @return: how far it has come: up to L{BLOCKS} blocks.
+    @param seconds: the monotonic clock.
+    @return: how far it has come.
     """
-    count = min(count, BLOCK * BLOCKS)
     if not count:
         return await write(offset, memoryview(b""))
+    until = seconds() + SECONDS
+    blocks = iter(range(0, count, BLOCK))
+    results: dict[int, WriteResult] = {}
+    over = False
 
-    async def one(start: int) -> WriteResult:
-        length = min(BLOCK, count - start)
+    async def one(start: int, length: int) -> WriteResult:
         found = await read(sourceOffset + start, length)
         data = joined(found, length)
         done = 0
@@ -44,16 +55,33 @@ async def carry(
             if done == length or not result.count:
                 return WriteResult(done, result.committed, result.verifier)
 
-    results = await gather([one(start) for start in range(0, count, BLOCK)])
+    async def oneAfterTheOther() -> None:
+        nonlocal over
+        while not over:
+            start = next(blocks, count)
+            if start == count:
+                break
+            length = min(BLOCK, count - start)
+            try:
+                results[start] = result = await one(start, length)
+            except Exception:
+                over = True
+                raise
+            if result.count < length or seconds() >= until:
+                over = True
+
+    await gather([oneAfterTheOther() for _ in range(min(BLOCKS, -(-count // BLOCK)))])
     done = 0
     committed = int(Stable.FILE_SYNC)
-    for result in results:
+    # They were begun in order, and none is left under way.
+    for start in sorted(results):
+        result = results[start]
         done += result.count
         committed = min(committed, result.committed)
         if result.verifier != results[0].verifier:
             # Written under two verifiers: it must equal neither.
             return WriteResult(done, Stable.UNSTABLE, bytes(8))
-        if result.count < BLOCK:
+        if result.count < min(BLOCK, count - start):
             break
     return WriteResult(done, committed, results[0].verifier)
 

@@ -29,12 +29,19 @@ class Partners:
     Connections to other data servers, made when needed and kept.
     """
 
-    def __init__(self, backend: Any, connect: Callable[[tuple[str, int]], Any]) -> None:
+    def __init__(
+        self,
+        backend: Any,
+        connect: Callable[[tuple[str, int]], Any],
+        seconds: Callable[[], float],
+    ) -> None:
         """
         @param backend: where copies go to.
         @param connect: gives a L{pnfs.nfs4.client.SessionClient} for an address.
+        @param seconds: the monotonic clock.
         """
         self._backend = backend
+        self._seconds = seconds
         self._connect = connect
         self._clients: dict[tuple[str, int], Any] = {}
 
@@ -60,6 +67,7 @@ class Partners:
             offset,
             sourceOffset,
             count,
+            self._seconds,
         )
 
     async def _reach(self, source: CopySource) -> Any:

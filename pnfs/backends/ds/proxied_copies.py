@@ -46,6 +46,7 @@ class ProxiedCopies(ProxiedPart):
             offset,
             sourceOffset,
             count,
+            self._clock.seconds,
         )
 
     async def clone(

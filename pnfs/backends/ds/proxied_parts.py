@@ -6,6 +6,8 @@ make others of.
 
 from __future__ import annotations
 
+from twisted.internet.interfaces import IReactorTime
+
 from pnfs.values import ObjectAttributes, ReadResult, WriteResult
 
 
@@ -14,6 +16,8 @@ class ProxiedPart:
     The base of the parts of L{pnfs.backends.ds.proxied.ProxiedDataServerBackend},
     which provides these.
     """
+
+    _clock: IReactorTime
 
     async def getattr(self, name: bytes) -> ObjectAttributes:
         """

@@ -10,15 +10,12 @@ from typing import Any, Mapping
 import attrs
 
 from pnfs.admin.control import Command, Refused, Request
+from pnfs.mds.commands.progress import tell
 from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
 from pnfs.mds.repaired import Repaired
 from pnfs.mds.repairs import Repairs
 from pnfs.mds.verification import Verification
-from pnfs.mds.withdrawal import pause
-
-TELL_SECONDS = 0.5
-"""How often progress is told."""
 
 
 class MirrorCommands:
@@ -93,9 +90,12 @@ class MirrorCommands:
                 await self._repairs.refill(member.uuid)
             elif member.up:
                 self._repairs.begin(member.uuid)
-        while self._repairs.running and request.connected:
-            request.progress(await self._describe(False))
-            await pause(self._repairs.clock, TELL_SECONDS)
+        await tell(
+            request,
+            self._repairs.clock,
+            lambda: self._repairs.running,
+            lambda: self._describe(False),
+        )
         return await self._describe(True)
 
     async def stop(self, request: Request) -> Any:

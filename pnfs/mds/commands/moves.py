@@ -19,17 +19,14 @@ from pnfs.mds.balance import WITHIN, Balance
 from pnfs.mds.choices import Choice
 from pnfs.mds.commands.ds import describe as describeServer
 from pnfs.mds.commands.paths import find
+from pnfs.mds.commands.progress import tell
 from pnfs.mds.jobs import Job, Jobs
 from pnfs.mds.kinds import KINDS
 from pnfs.mds.member import Member
 from pnfs.mds.membership import Membership
 from pnfs.mds.targets import Impossible
-from pnfs.mds.withdrawal import pause
 from pnfs.namespace.exports import Export
 from pnfs.values import DSState, FileType, Inode
-
-TELL_SECONDS = 0.5
-"""How often progress is told."""
 
 STRIPES_LIMIT = 59
 MIRRORS_LIMIT = 16
@@ -339,10 +336,11 @@ class MoveCommands:
         return await self._watch(request, self._job(request))
 
     async def _watch(self, request: Request, job: Job) -> Any:
-        while job.active and request.connected:
-            request.progress(describe(job, self._jobs))
-            await pause(self._jobs.clock, TELL_SECONDS)
-        return describe(job, self._jobs)
+        async def far() -> Any:
+            return describe(job, self._jobs)
+
+        await tell(request, self._jobs.clock, lambda: job.active, far)
+        return await far()
 
 
 def describe(job: Job, jobs: Jobs) -> dict[str, Any]:

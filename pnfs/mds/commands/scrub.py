@@ -9,14 +9,11 @@ from typing import Any, Mapping
 
 from pnfs.admin.control import Command, Refused, Request
 from pnfs.backends.errors import BackendError
+from pnfs.mds.commands.progress import tell
 from pnfs.mds.fileindex import FileIndex
 from pnfs.mds.membership import Membership
 from pnfs.mds.scrub import Scrub
 from pnfs.mds.scrubstate import ScrubState
-from pnfs.mds.withdrawal import pause
-
-TELL_SECONDS = 0.5
-"""How often progress is told."""
 
 
 class ScrubCommands:
@@ -68,9 +65,8 @@ class ScrubCommands:
             if limit >= 0:
                 scrub.state.limit = limit
             scrub.resume()
-        while wait and scrub.running and request.connected:
-            request.progress(await self._describe())
-            await pause(self._clock, TELL_SECONDS)
+        if wait:
+            await tell(request, self._clock, lambda: scrub.running, self._describe)
         return await self._describe()
 
     async def stop(self, request: Request) -> Any:

@@ -164,7 +164,8 @@ class CarryTests(SynchronousTestCase):
         """
         Somewhere to write to.
         """
-        self.out = bytearray(8 * BLOCK)
+        self.out = bytearray(24 * BLOCK)
+        self.seconds = 0.0
         self.most = BLOCK
         self.verifiers = [b"verifier"] * 99
 
@@ -173,6 +174,7 @@ class CarryTests(SynchronousTestCase):
         Numbers, in two pieces.
         """
         data = pattern(offset + count)[offset:]
+        self.seconds += 0.125
         return ReadResult([data[:3], memoryview(data)[3:]], count, False)
 
     async def write(self, offset: int, data: memoryview) -> WriteResult:
@@ -187,16 +189,39 @@ class CarryTests(SynchronousTestCase):
         """
         Do it.
         """
-        running = Deferred.fromCoroutine(carry(self.read, self.write, 5, 9, count))
+        running = Deferred.fromCoroutine(
+            carry(self.read, self.write, 5, 9, count, lambda: self.seconds)
+        )
         return self.successResultOf(running)
 
     def test_bounded(self) -> None:
         """
-        No more than a few blocks are in memory at a time, however much is asked for.
+        It ends in time, however much is asked for.
         """
         result = self.carry(1 << 40)
-        self.assertEqual(result.count, BLOCKS * BLOCK)
+        self.assertEqual(result.count, 8 * BLOCK)
         self.assertTrue(self.out[5:][: result.count] == pattern(9 + result.count)[9:])
+
+    def test_memory(self) -> None:
+        """
+        No more than a few blocks are in memory at a time; the next one is begun when
+        one of them is done.
+        """
+        reading: list[Deferred[None]] = []
+
+        async def read(offset: int, count: int) -> ReadResult:
+            reading.append(Deferred())
+            await reading[-1]
+            return await self.read(offset, count)
+
+        running = Deferred.fromCoroutine(
+            carry(read, self.write, 5, 9, 6 * BLOCK, lambda: 0.0)
+        )
+        for done in range(6):
+            self.assertEqual(len(reading), min(BLOCKS + done, 6))
+            reading[done].callback(None)
+        self.assertEqual(self.successResultOf(running).count, 6 * BLOCK)
+        self.assertTrue(self.out[5:][: 6 * BLOCK] == pattern(9 + 6 * BLOCK)[9:])
 
     def test_shortWrites(self) -> None:
         """
@@ -223,5 +248,7 @@ class CarryTests(SynchronousTestCase):
         async def failing(offset: int, count: int) -> ReadResult:
             raise Unreachable("down")
 
-        running = Deferred.fromCoroutine(carry(failing, self.write, 0, 0, 10))
+        running = Deferred.fromCoroutine(
+            carry(failing, self.write, 0, 0, 10 * BLOCK, lambda: 0.0)
+        )
         self.failureResultOf(running, Unreachable)
