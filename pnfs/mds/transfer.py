@@ -42,9 +42,12 @@ LITTLE = 32 << 20
 """Bytes that are left to be compared while nobody may write."""
 
 STEP = 64 << 20
+"""Bytes that a data server is told to compare at a time."""
+
+PIECE = 16 << 20
 """
-Bytes that a data server is told to compare at a time, and to copy: of these it does
-what it can in a second, and less is asked for if there is a limit.
+Bytes that it is told to copy at a time, and to make durable then, while others are
+copied: the disk has nothing else to do.
 """
 
 STEPS = 4
@@ -445,6 +448,7 @@ class Transfer:
                         raise IOFailed("nothing can be copied")
                     if result.committed == Stable.UNSTABLE:
                         verifiers.add(result.verifier)
+                    verifiers.add(await commit())
                     at += result.count
                     length -= result.count
                     done += result.count
@@ -454,7 +458,7 @@ class Transfer:
             return done
 
         only = _only(task.live, source)
-        piece = task.pace.piece(STEP)
+        piece = task.pace.piece(PIECE)
         # Truncations wait for a step that is made in a shared turn, so rest before it.
         pace = task.pace if task.key is None else UNLIMITED
         size = STEP if task.key is None else min(STEP, piece)

@@ -279,18 +279,18 @@ class FileRepairTests(RepairCase):
         A file that is written all the time is copied ahead a few times only.
         """
         self.patch(pnfs.mds.transfer, "LITTLE", 0)
-        inner = self.stale.commit  # type: ignore[attr-defined]
+        inner = self.good.track  # type: ignore[attr-defined]
         times = []
 
-        async def commit(*args: Any) -> Any:
+        async def track(*args: Any) -> Any:
             times.append(1)
             await self.write(0, b"%d" % len(times))
             return await inner(*args)
 
-        self.patch(self.stale, "commit", commit)
+        self.patch(self.good, "track", track)
         seen = self.aheadNow()
-        self.assertEqual(len(times), 2 * pnfs.mds.transfer.PASSES)
-        self.patch(self.stale, "commit", inner)
+        self.assertEqual(len(times), 1 + pnfs.mds.transfer.PASSES)
+        self.patch(self.good, "track", inner)
         self.now(self.finish(seen))
         self.assertRepaired()
 
