@@ -35,8 +35,9 @@ class Metadata:
 
     def session(self, slots: int) -> Session:
         """
-        A further client.
+        A further client. Ours, which keeps the files, renews its lease by the way.
         """
+        self._keeper.run()
         return Session(self.host, self.port, slots)
 
     @property
