@@ -25,7 +25,7 @@ few hundred bytes that no layout names any more.
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Collection, Sequence
+from typing import Any, Awaitable, Callable, Collection, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -91,7 +91,9 @@ class DeviceNotifier:
         No layout names some devices any more.
         """
         retired = self._server.devices.retire(devices)
-        silent = await self._silent({s for device in retired for s in device.servers})
+        silent = await self._silent(
+            dict.fromkeys(s for device in retired for s in device.servers)
+        )
         gone = {
             device.deviceid: device.driver.layoutType
             for device in retired
@@ -106,7 +108,7 @@ class DeviceNotifier:
             if told:
                 self._tell(client, [(gone[deviceid], deviceid) for deviceid in told])
 
-    async def _silent(self, servers: Collection[DataServer]) -> set[DataServer]:
+    async def _silent(self, servers: Iterable[DataServer]) -> set[DataServer]:
         """
         Those that do not answer where they were.
         """
