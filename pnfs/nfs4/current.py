@@ -83,6 +83,7 @@ async def promptSize(
         of a moment ago. It is recorded when they are asked the next time.
     @raise BackendError: a data server does not answer: the client has to ask again.
     """
+    size = inode.size
     for _ in range(REASKED):
         state = inode.state
         now = server.clock.seconds()
@@ -93,10 +94,10 @@ async def promptSize(
         ):
             break
         asked = now
-        size = await server.data.size(export, inode)
-        if size > inode.size:
-            inode = attrs.evolve(inode, size=size, encoded={})
-    return inode
+        size = max(size, await server.data.size(export, inode))
+    if size <= inode.size:
+        return inode
+    return attrs.evolve(inode, size=size, encoded={})
 
 
 async def heldAttributes(server: Any, inode: Inode, client: Any) -> Inode:
@@ -154,9 +155,9 @@ async def currentAttributes(ctx: Any, plan: Plan) -> bytes:
         if ctx.asked is not inode:
             asked = ctx.server.clock.seconds()
             await refreshWritten(ctx.server, export, inode, ctx.client)
-        inode = await promptSize(ctx.server, export, inode, ctx.client, asked)
         if inode.state is not None and inode.state.writer is not None:
             inode = await heldAttributes(ctx.server, inode, ctx.client)
+        inode = await promptSize(ctx.server, export, inode, ctx.client, asked)
     found = plan.of(inode, await statistics(export) if plan.volatile else None)
     if plan.fromData and mustAsk(ctx.server, inode):
         # Nobody has answered: the next one shall ask again.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import attrs
 
 from pnfs.nfs4.context import CompoundContext
-from pnfs.nfs4.fattr import FATTR4_RDATTR_ERROR, WRITE_ONLY, supported
 from pnfs.nfs4.current import currentAttributes
+from pnfs.nfs4.fattr import FATTR4_RDATTR_ERROR, WRITE_ONLY, supported
 from pnfs.nfs4.fattr_plan import entryPlanFor
 from pnfs.nfs4.operation import operation
 from pnfs.nfs4.ops.errorlists import errorsOf
