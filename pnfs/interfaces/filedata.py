@@ -47,10 +47,14 @@ class IFileData(Interface):
         @raise NoSpace: no data server can take it.
         """
 
-    def usable(placement: Placement) -> Placement:
+    def usable(placement: Placement, write: bool = False) -> Placement:
         """
         What clients may be told of a placement: without stale mirrors, and those at
         data servers that are lost, as far as there are others.
+
+        @param write: they are going to write there.
+        @raise Unreachable: a data server has been lost since L{ensure} gave the
+            placement, so its mirror is not stale in it.
         """
 
     def roomFor(placement: Placement, offset: int = 0) -> bool:

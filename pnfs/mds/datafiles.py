@@ -126,11 +126,11 @@ class DataFiles(SparseFiles, Copies):
             placement = await self._placing.place(export, inode)
         return placement
 
-    def usable(self, placement: Placement) -> Placement:
+    def usable(self, placement: Placement, write: bool = False) -> Placement:
         """
         See L{IFileData.usable}.
         """
-        return self._servers.usable(placement)
+        return self._servers.usable(placement, write)
 
     def roomFor(self, placement: Placement, offset: int = 0) -> bool:
         """

@@ -128,13 +128,23 @@ class DataServers(Roster):
                 return problem
         return IOFailed(f"every data server that has it is lost: {problem}")
 
-    def usable(self, placement: Placement) -> Placement:
+    def usable(self, placement: Placement, write: bool = False) -> Placement:
         """
         What clients may be told of where a file's bytes are: no stale mirrors, and none
         at lost data servers as long as there are others.
+
+        @param write: they are going to write there.
+        @raise Unreachable: what they write would be missing where it counts: a mirror
+            at a lost data server has to be marked as stale first.
         """
         live = placement.live
-        gone = tuple(uuid for uuid in self.condemned if self.spare(live, uuid))
+        gone = tuple(
+            uuid
+            for uuid in live.dataServers
+            if uuid in self.condemned and self.spare(live, uuid)
+        )
+        if gone and write:
+            raise Unreachable("mirrors at lost data servers count still")
         return attrs.evolve(live, stale=gone).live if gone else live
 
     def down(self, uuid: bytes, reason: Exception) -> None:

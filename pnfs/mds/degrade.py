@@ -57,8 +57,13 @@ class Degrading:
         A file's placement now that something of it is to be changed: mirrors that are
         lost are stale in it, and that is durable.
         """
-        condemned = self._servers.condemned
-        for uuid in [u for u in placement.live.dataServers if u in condemned]:
+        seen = set[bytes]()
+        # Another one may be lost while one is marked.
+        while lost := self._servers.condemned.intersection(
+            placement.live.dataServers
+        ).difference(seen):
+            uuid = min(lost)
+            seen.add(uuid)
             found = await self.markStale(export, inode, uuid)
             if found is not None:
                 placement = found

@@ -19,7 +19,8 @@ class DegradeCase(MirroredCase):
     """
     A mirrored file, and a site that goes on without mirrors.
 
-    @ivar first: the data server of its first mirror; C{second}: of the other.
+    @ivar first: the data server of its first mirror; C{second}: of the next one;
+        C{others}: of those after that.
     @ivar marked: (UUID, epoch) of mirrors that have become stale.
     """
 
@@ -32,7 +33,7 @@ class DegradeCase(MirroredCase):
         self.bytes = pattern(100_000)
         self.put(0, self.bytes)
         (mirrors,) = self.placement().columns
-        self.first, self.second = [self.byUUID(uuid) for uuid in mirrors]
+        self.first, self.second, *self.others = [self.byUUID(u) for u in mirrors]
 
     def attach(self) -> None:
         """
@@ -187,6 +188,46 @@ class WritingTests(DegradeCase):
         self.put(1, b"2")
         self.assertEqual(len(self.marked), 1)
         self.assertEqual(self.placement().epoch, 2)
+
+
+class LostOneByOneTests(DegradeCase):
+    """
+    Of three mirrors two are lost.
+    """
+
+    mirrors = 3
+
+    def test_whileMarking(self) -> None:
+        """
+        Who is to write while the second one is marked, and loses the third one
+        meanwhile, is given the first one only when both are stale.
+        """
+        (third,) = self.others
+        self.lose(self.second)
+        fenced = self.first.hold("fence")
+        ensured = self.begin(self.data.ensure(self.export, self.inode, True))
+        self.assertNoResult(ensured)
+        self.lose(third)
+        fenced.callback(None)
+        placement = self.successResultOf(ensured)
+        stale = {self.second.uuid, third.uuid}
+        self.assertEqual(set(placement.stale), stale)
+        self.assertEqual(set(self.placement().stale), stale)
+
+    def test_afterwards(self) -> None:
+        """
+        What was to be written to when nothing was lost is not written to without the
+        one that is lost now, and counts; who reads is sent to the others.
+        """
+        placement = self.now(self.data.ensure(self.export, self.inode, True))
+        self.lose(self.second)
+        with self.assertRaises(Unreachable):
+            self.data.usable(placement, True)
+        self.assertNotIn(self.second.uuid, self.data.usable(placement).live.dataServers)
+        placement = self.now(self.data.ensure(self.export, self.inode, True))
+        self.assertNotIn(
+            self.second.uuid, self.data.usable(placement, True).live.dataServers
+        )
 
 
 class LastCopyTests(DegradeCase):

@@ -94,7 +94,7 @@ class MemoryFileData:
         self.minted.append(squash)
         return self._capabilities.mint(iomode, placement.epoch, placement.name, squash)
 
-    def usable(self, placement: Placement) -> Placement:
+    def usable(self, placement: Placement, write: bool = False) -> Placement:
         """
         See L{pnfs.interfaces.IFileData.usable}.
         """

@@ -332,7 +332,10 @@ def _encode(
     @raise NFSError: the driver cannot serve the placement, or not so small.
     """
     server = ctx.server
-    placement = server.data.usable(placement)
+    try:
+        placement = server.data.usable(placement, iomode == _RW)
+    except Unreachable:
+        raise NFSError(nfsstat4.NFS4ERR_LAYOUTTRYLATER, _NO_SIGNAL) from None
     if not driver.supports(placement):
         raise NFSError(nfsstat4.NFS4ERR_LAYOUTUNAVAILABLE)
     try:
