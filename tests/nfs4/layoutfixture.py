@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import attrs
 from twisted.internet.defer import Deferred
 
+from pnfs.backends.errors import Unreachable
 from pnfs.backends.metadata.memory import MemoryMetadataBackend
 from pnfs.callbacks.recall import LayoutRecaller
 from pnfs.layouts.files import FilesLayoutDriver
@@ -64,6 +65,7 @@ class MemoryFileData:
     @ivar minted: the squash of each handle.
     @ivar full: no data server has any room left.
     @ivar failure: raised instead of an answer.
+    @ivar lost: a data server has been, whose mirrors count still.
     @ivar pause: if set, everything waits for it; after: as L{pause}, once data
         servers have said their sizes.
     """
@@ -73,6 +75,7 @@ class MemoryFileData:
         self.calls: list[str] = []
         self.minted: list[Any] = []
         self.full = False
+        self.lost = False
         self.failure: Optional[Exception] = None
         self.pause: Optional[Deferred[None]] = None
         self.after: Optional[Deferred[None]] = None
@@ -98,6 +101,8 @@ class MemoryFileData:
         """
         See L{pnfs.interfaces.IFileData.usable}.
         """
+        if self.lost and write:
+            raise Unreachable("lost")
         return placement.live
 
     def roomFor(self, placement: Placement, offset: int = 0) -> bool:

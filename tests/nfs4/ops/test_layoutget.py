@@ -508,6 +508,17 @@ class LayoutGetTests(SynchronousTestCase):
             self.fixture.data.failure = failure
             self.assertStatus(error)
 
+    def test_lostMeanwhile(self) -> None:
+        """
+        A data server is lost between the look at the file and the answer: who writes
+        comes again, since what it would write to the others alone would be missing in
+        a mirror that counts. Who reads need not.
+        """
+        self.fixture.data.lost = True
+        self.assertStatus(nfsstat4.NFS4ERR_LAYOUTTRYLATER)
+        status, _ = self.get(iomode=1)
+        self.assertEqual(status, 0)
+
     def test_unknownDataServer(self) -> None:
         """
         A file on a data server that is not configured is not offered.
