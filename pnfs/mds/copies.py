@@ -81,9 +81,10 @@ class Copies(DataAttributes):
         placement = await self._placing.share(export, inode, end, origin)
         try:
             await self._hearVerifiers(placement)
-            found = await self._copying.slice(
-                placement, offset, origin, sourceOffset, count
-            )
+            with self.noted(export, inode, placement):
+                found = await self._copying.slice(
+                    placement, offset, origin, sourceOffset, count
+                )
             if switches != self._placing.switches:
                 await self._placing.requireSteady(sourceExport, source, there)
             await self._grown(export, inode, placement, offset, found.done)
@@ -115,7 +116,10 @@ class Copies(DataAttributes):
         try:
             await self._placing.grown(export, inode, offset + count)
             placement: Any = await self._placing.writable(export, inode)
-            await self._copying.clone(placement, offset, origin, sourceOffset, count)
+            with self.noted(export, inode, placement):
+                await self._copying.clone(
+                    placement, offset, origin, sourceOffset, count
+                )
             if switches != self._placing.switches:
                 await self._placing.requireSteady(sourceExport, source, there)
             await self._grown(export, inode, placement, offset, count)

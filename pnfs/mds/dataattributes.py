@@ -9,7 +9,8 @@ size back, nor one that began before a write the size before that.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from contextlib import nullcontext
+from typing import Any, Callable, ContextManager
 
 from twisted.internet.defer import Deferred
 
@@ -26,6 +27,8 @@ class DataAttributes:
     The part of L{pnfs.mds.datafiles.DataFiles} that others build upon.
 
     @ivar ragged: files some of whose data files may be shorter than they are.
+    @ivar noted: called with (export, inode, placement) for a context in which mirrors
+        may come to differ: L{pnfs.mds.intents.WriteIntents.proxied}.
     """
 
     _servers: DataServers
@@ -35,6 +38,7 @@ class DataAttributes:
     def __init__(self) -> None:
         self._refreshing: dict[tuple[int, bytes], list[Deferred[None]]] = {}
         self.ragged = set[tuple[int, bytes]]()
+        self.noted: Callable[..., ContextManager[None]] = lambda *_: nullcontext()
 
     async def refresh(self, export: Any, inode: Inode) -> None:
         """
@@ -125,9 +129,10 @@ class DataAttributes:
             placement = await self._placing.writable(export, inode)
             if placement is not None:
                 changes = SetAttributes(size=size)
-                await self._servers.onAll(
-                    placement, lambda ds: ds.setattr(placement.name, changes)
-                )
+                with self.noted(export, inode, placement):
+                    await self._servers.onAll(
+                        placement, lambda ds: ds.setattr(placement.name, changes)
+                    )
                 self.ragged.discard(key)
             await export.backend.setattr(inode, SetAttributes(size=size))
         finally:

@@ -211,7 +211,10 @@ class DataFiles(SparseFiles, Copies):
         placement = await self._placing.share(export, inode, offset + len(data))
         sparse = _sparse(inode, offset)
         try:
-            result = await self._write(export, inode, placement, offset, data, stable)
+            with self.noted(export, inode, placement):
+                result = await self._write(
+                    export, inode, placement, offset, data, stable
+                )
         finally:
             self._turns.unshare((export.id, inode.handle))
         if sparse and result.committed == Stable.FILE_SYNC:

@@ -263,12 +263,13 @@ class SparseFiles(DataAttributes):
         key = (export.id, inode.handle)
         try:
             self._requireRoom(placement, length - inode.used)
-            await self._reserve(placement, offset, length)
             end = offset + length
-            if end > inode.size:
-                await self._servers.onAll(
-                    placement, lambda ds: ds.extend(placement.name, end)
-                )
+            with self.noted(export, inode, placement):
+                await self._reserve(placement, offset, length)
+                if end > inode.size:
+                    await self._servers.onAll(
+                        placement, lambda ds: ds.extend(placement.name, end)
+                    )
             await self._servers.onAll(
                 placement, lambda ds: ds.commit(placement.name, 0, 0)
             )
@@ -334,10 +335,11 @@ class SparseFiles(DataAttributes):
                 # Behind the end as it is known here there may be what has been
                 # written through a layout, but not much.
                 known = max(0, min(length, inode.size - offset))
-                for start, part in _pieces(offset, known):
-                    await self._punch(placement, start, part)
-                if known < length:
-                    await self._punch(placement, offset + known, length - known)
+                with self.noted(export, inode, placement):
+                    for start, part in _pieces(offset, known):
+                        await self._punch(placement, start, part)
+                    if known < length:
+                        await self._punch(placement, offset + known, length - known)
             await self._changed(export, inode, inode.size)
         finally:
             self._turns.unshare(key)

@@ -7,6 +7,7 @@ in what nobody was told is there, and would be read as the one or the other from
 on: the metadata server has to make them the same again (resilvering, RFC 9737, section
 1). So it is noted who holds a layout to write mirrors with, and the note stays until
 the layout has been returned, or the mirrors have been compared (L{pnfs.mds.resilver}).
+The metadata server is such a client itself while it writes for those without layouts.
 
 Notes are lines added to a file, which is not flushed for each of them: they outlive
 the server, and of a loss of power all but the last seconds. What is not flushed yet
@@ -17,8 +18,10 @@ client has been told is safe.
 from __future__ import annotations
 
 import os
+from collections import Counter
+from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Any, Callable, Collection, Iterable
+from typing import Any, Callable, Collection, Iterable, Iterator
 
 import attrs
 from twisted.logger import Logger
@@ -26,9 +29,13 @@ from twisted.logger import Logger
 from pnfs.backends.errors import BadConfiguration
 from pnfs.backends.metadata.recovery import writeDurably
 from pnfs.layouts.files_xdr import LAYOUT4_NFSV4_1_FILES
+from pnfs.values import Inode, Placement
 
 SPARE_LINES = 4096
 """Lines that may be in the file for nothing before it is written anew."""
+
+PROXY = bytes(8)
+"""L{Intent.who} of this server itself; nobody of that name comes back."""
 
 _log = Logger()
 
@@ -85,6 +92,7 @@ class WriteIntents:
         """
         self._path = os.path.join(folder, "writers")
         self._held: set[Intent] = set()
+        self._writes: Counter[Intent] = Counter()
         self.left: set[Intent] = _load(self._path)
         self.suspected: dict[Intent, None] = {}
         self.onSuspected: Callable[[], None] = lambda: None
@@ -97,25 +105,15 @@ class WriteIntents:
         """
         A client gets a layout to write with.
         """
-        if not _mirrored(layout):
-            return
-        intent = intentOf(layout)
-        if intent not in self._held:
-            self._held.add(intent)
-            if intent not in self.suspected and intent not in self.left:
-                self._note(b"+", (intent,))
+        if _mirrored(layout):
+            self._hold(intentOf(layout))
 
     def end(self, layout: Any) -> None:
         """
         A client has no such layout any more, and has told so.
         """
-        if not _mirrored(layout):
-            return
-        intent = intentOf(layout)
-        if intent in self._held:
-            self._held.discard(intent)
-            if intent not in self.suspected and intent not in self.left:
-                self._note(b"-", (intent,))
+        if _mirrored(layout):
+            self._release(intentOf(layout))
 
     def lost(self, layout: Any) -> None:
         """
@@ -125,6 +123,32 @@ class WriteIntents:
         if intent in self._held:
             self._held.discard(intent)
             self._suspect(intent)
+
+    @contextmanager
+    def proxied(
+        self, export: Any, inode: Inode, placement: Placement
+    ) -> Iterator[None]:
+        """
+        A context in which this server writes to a file itself. If that fails the note
+        stays until something has been written there: who wanted it comes again.
+        """
+        if all(len(column) < 2 for column in placement.columns):
+            yield
+            return
+        intent = Intent(PROXY, export.id, inode.handle)
+        writes = self._writes
+        writes[intent] += 1
+        self._hold(intent)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            writes[intent] -= 1
+            if not writes[intent]:
+                del writes[intent]
+                if not failed:
+                    self._release(intent)
 
     def doubt(self, client: Any, export: Any, inode: Any) -> None:
         """
@@ -163,6 +187,18 @@ class WriteIntents:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _hold(self, intent: Intent) -> None:
+        if intent not in self._held:
+            self._held.add(intent)
+            if intent not in self.suspected and intent not in self.left:
+                self._note(b"+", (intent,))
+
+    def _release(self, intent: Intent) -> None:
+        if intent in self._held:
+            self._held.discard(intent)
+            if intent not in self.suspected and intent not in self.left:
+                self._note(b"-", (intent,))
 
     def _suspect(self, intent: Intent, new: bool = False) -> None:
         if new and intent not in self._held and intent not in self.left:

@@ -19,14 +19,22 @@ and nobody shortens the file while a piece is being copied.
 from __future__ import annotations
 
 import math
-from typing import Any, Awaitable, Callable, Iterable, Iterator, Optional, Sequence
+from typing import (
+    Any,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Optional,
+    Sequence,
+)
 
 import attrs
 from twisted.internet.defer import DeferredSemaphore
 
 from pnfs.backends.ds.remote import gather
 from pnfs.backends.errors import IOFailed, Unreachable, Unsupported
-from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import pieces, portions
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
@@ -203,18 +211,19 @@ class Transfer:
         @return: what is left to be done.
         @raise BackendError: it cannot be done now.
         """
-        sources = [await self._begin(task, column) for column in task.columns()]
+        live = task.live
+        found = await self._servers.askAll(live)
+        sources = []
+        for column in task.columns():
+            uuid = _longest(live.columns[column], found)
+            sources.append(Source(column, uuid, await self._track(uuid, live.name)))
         if not task.inUse and sources:
-            await self._resize(task, await self._size(task))
+            await self._resize(task, _size(found))
         sources = await gather([self._catchUp(task, source) for source in sources])
         if len(sources) > 1:
             # Some have waited for others, and have changed meanwhile.
             sources = await gather([self._catchUp(task, source) for source in sources])
         return sources
-
-    async def _begin(self, task: Task, column: int) -> Source:
-        uuid, _ = await self._source(task.live, column)
-        return Source(column, uuid, await self._track(uuid, task.live.name))
 
     async def _catchUp(self, task: Task, source: Source) -> Source:
         name = task.live.name
@@ -245,13 +254,14 @@ class Transfer:
         @raise IOFailed: it is not what was copied there.
         """
         earlier = {source.column: source for source in ready}
-        size = await self._size(task)
+        found = await self._servers.askAll(task.live)
+        size = _size(found)
         if not task.inUse:
             await self._resize(task, size)
         told = []
         for column in task.columns():
-            origin, found = await self._source(task.live, column)
-            told.append(found)
+            origin = _longest(task.live.columns[column], found)
+            told.append(found[origin])
             # What clients have not committed would be durable in the copy alone, and
             # might be lost here.
             await self._servers.onFile(
@@ -277,9 +287,7 @@ class Transfer:
         """
         How long the file is, as far as data servers know.
         """
-        found = await self._servers.askAll(task.live)
-        size: int = max(attributes.size for attributes in found.values())
-        return size
+        return _size(await self._servers.askAll(task.live))
 
     async def _resize(self, task: Task, size: int) -> None:
         """
@@ -296,21 +304,6 @@ class Transfer:
         return await self._servers.onFile(  # type: ignore[no-any-return]
             uuid, lambda ds: ds.getattr(name)
         )
-
-    async def _source(
-        self, live: Placement, column: int
-    ) -> tuple[bytes, ObjectAttributes]:
-        """
-        @raise Unreachable: nobody answers who has it right.
-        """
-        mirrors = live.columns[column]
-        problem: Exception = Unreachable("no mirror to repair from")
-        for uuid in readOrder(mirrors, [u for u in mirrors if not self._servers.up(u)]):
-            try:
-                return uuid, await self.ask(uuid, live.name)
-            except (Unreachable, IOFailed) as error:
-                problem = error
-        raise problem
 
     async def _track(self, uuid: bytes, name: bytes) -> bytes:
         try:
@@ -476,6 +469,21 @@ class Transfer:
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
         return sorted(left + copied if compared else left)
+
+
+def _size(found: Mapping[bytes, ObjectAttributes]) -> int:
+    return max(attributes.size for attributes in found.values())
+
+
+def _longest(
+    mirrors: Sequence[bytes], found: Mapping[bytes, ObjectAttributes]
+) -> bytes:
+    """
+    Whom to copy from. Mirrors may differ in what nobody has been told is there, and the
+    file is as long as the longest of them: a shorter one with zeros behind would be a
+    third content.
+    """
+    return max([u for u in mirrors if u in found], key=lambda u: found[u].size)
 
 
 def _only(live: Placement, source: Source) -> Placement:

@@ -55,6 +55,7 @@ class Upkeep:
         self.scrub = Scrub(server, servers, data, self.repairs, config.state, inThread)
         self.configure(config)
         writers = server.layouts.writers = WriteIntents(config.state)
+        data.noted = writers.proxied
         self.resilvering = Resilvering(
             server, data, writers, lambda uuid: servers.byUUID(uuid).config.name
         )

@@ -4,6 +4,9 @@ Tests of L{pnfs.mds.datafiles} and L{pnfs.mds.removals}, on data servers that fa
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
 import attrs
 from zope.interface.verify import verifyObject
 
@@ -705,6 +708,37 @@ class MirrorTests(MirroredCase):
         self.ds[0].down = self.ds[1].down = True
         self.fails(self.data.ensure(self.export, self.inode), Unreachable)
         self.assertEqual(self.objects(), [0, 0, 0])
+
+    def test_noted(self) -> None:
+        """
+        Whatever changes the bytes of several mirrors is noted before a data server
+        hears of it, until all have answered: writing, truncation, holes, space.
+        """
+        self.put(0, pattern(100_000))
+        under: list[str] = []
+
+        @contextmanager
+        def noted(export: Any, inode: Any, placement: Any) -> Iterator[None]:
+            under.append(placement.name)
+            yield
+            under.pop()
+
+        self.data.noted = noted
+        export, inode, data = self.export, self.inode, self.data
+        second = self.byUUID(self.placement().columns[0][1])
+        changes: dict[str, Callable[[], Any]] = {
+            "write": lambda: self.write(0, b"again"),
+            "setattr": lambda: data.truncate(export, inode, 50_000),
+            "deallocate": lambda: data.deallocate(export, inode, 0, 4096),
+            "allocate": lambda: data.allocate(export, inode, 0, 4096),
+        }
+        for name, change in changes.items():
+            held = second.hold(name)
+            running = self.begin(change())
+            self.assertEqual(under, [self.placement().name], name)
+            held.callback(None)
+            self.successResultOf(running)
+            self.assertEqual(under, [], name)
 
 
 class FenceTests(DataFilesCase):

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Any
+from typing import Any, ContextManager
 
 import attrs
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 import pnfs.mds.intents
-from pnfs.backends.errors import BadConfiguration
-from pnfs.mds.intents import Intent, WriteIntents, intentOf, whoIs
+from pnfs.backends.errors import BadConfiguration, Unreachable
+from pnfs.mds.intents import PROXY, Intent, WriteIntents, intentOf, whoIs
+from pnfs.values import Placement
 
 
 @attrs.define(eq=False)
@@ -111,6 +112,49 @@ class WriteIntentsTests(SynchronousTestCase):
         """
         self.intents.begin(_Layout(servers=(b"a",)))
         self.intents.begin(_Layout(layoutType=1))
+        self.assertEqual(self.left(), set())
+
+    def proxied(self, *columns: tuple[bytes, ...]) -> ContextManager[None]:
+        """
+        The metadata server writes to a file of these data servers itself.
+        """
+        export, inode = _Export(), _Inode()
+        placement = Placement("flexfiles", 0, columns, b"f")
+        return self.intents.proxied(export, inode, placement)  # type: ignore[arg-type]
+
+    def test_proxied(self) -> None:
+        """
+        While this server writes to mirrors itself a crash leaves the file suspected,
+        whoever comes back; of several such writes until the last one has ended.
+        """
+        with self.proxied((b"a", b"b")):
+            with self.proxied((b"a", b"b")):
+                self.assertEqual(self.left(), {Intent(PROXY, 3, b"\0f")})
+            self.assertEqual(self.left(), {Intent(PROXY, 3, b"\0f")})
+        self.assertEqual(self.left(), set())
+        with self.proxied((b"a", b"b")):
+            intents = self.load()
+        intents.resume({whoIs(self.layout.client)})
+        self.assertEqual(list(intents.suspected), [Intent(PROXY, 3, b"\0f")])
+
+    def test_proxiedStriped(self) -> None:
+        """
+        Nothing has to be the same where there is one copy.
+        """
+        with self.proxied((b"a",), (b"b",)):
+            self.assertEqual(self.left(), set())
+
+    def test_proxiedFails(self) -> None:
+        """
+        A write that has failed may have reached one of them; the next one, of who
+        comes again, settles that.
+        """
+        with self.assertRaises(Unreachable):
+            with self.proxied((b"a", b"b")):
+                raise Unreachable("down")
+        self.assertEqual(self.left(), {Intent(PROXY, 3, b"\0f")})
+        with self.proxied((b"a", b"b")):
+            pass
         self.assertEqual(self.left(), set())
 
     def test_back(self) -> None:

@@ -509,3 +509,19 @@ class ManyMirrorsTests(RepairCase):
         )
         self.assertRepaired()
         self.assertEqual(self.has(third), self.has(self.good))
+
+    def test_unequal(self) -> None:
+        """
+        Of two that count, and differ in length behind what anybody has been told is
+        safe, the longer one is copied: the file is as long as that.
+        """
+        placement = self.placement()
+        (third,) = [ds for ds in self.ds if ds not in (self.good, self.stale)]
+        first, *_ = [u for u in placement.columns[0] if u != self.stale.uuid]
+        shorter, longer = self.good, third
+        if first == third.uuid:
+            shorter, longer = longer, shorter
+        self.now(longer.inner.write(placement.name, SIZE, memoryview(b"unpromised"), 2))
+        self.now(self.finish(self.aheadNow()))
+        self.assertEqual(self.has(self.stale), self.has(longer))
+        self.assertNotEqual(self.has(shorter), self.has(longer))

@@ -183,3 +183,31 @@ class ResilveringTests(RepairsCase):
         self.expire()
         writers: Any = self.mds.context.layouts.writers
         self.assertEqual(writers.suspected, {})
+
+
+class ProxiedTests(RepairsCase):
+    """
+    The metadata server is killed while it writes for a client without a layout.
+    """
+
+    def test_crash(self) -> None:
+        """
+        A write has reached one mirror, and the client does not come again: when the
+        grace period is over they are made the same.
+        """
+        self.put(b"f", pattern(SIZE))
+        placement = self.placement(b"f")
+        numbers = [self.number(uuid) for uuid in placement.columns[0]]
+        data = self.mds.context.data
+        data.noted(self.export, self.inode(b"f"), placement).__enter__()
+        self.now(
+            self.backends[numbers[1]].write(
+                placement.name, 5000, memoryview(b"half"), 0
+            )
+        )
+        self.restartMetadataServer()
+        self.rest(60)
+        self.assertEqual(len(set(self.copies(b"f"))), 2)
+        self.rest(60)
+        self.assertEqual(len(set(self.copies(b"f"))), 1)
+        self.assertEqual(self.placement(b"f").stale, ())
