@@ -13,8 +13,9 @@ from twisted.internet.interfaces import IReactorTime
 from pnfs.backends.errors import IOFailed, Unreachable
 from pnfs.client.errors import FAILURES
 from pnfs.nfs4 import requests
-from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_DS, SessionClient
+from pnfs.nfs4.client import SessionClient
 from pnfs.nfs4.results import OperationFailed, Results
+from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_PNFS_DS
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import netaddr4
 from pnfs.values import Piece, Stable

@@ -35,9 +35,10 @@ from pnfs.client.layout import Layout
 from pnfs.client.names import LINKS, Names, Node, Path, namesOf
 from pnfs.clock import MonotonicClock
 from pnfs.nfs4 import requests
-from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_MDS, SessionClient
+from pnfs.nfs4.client import SessionClient
 from pnfs.nfs4.requests import SHARE_BOTH, SHARE_READ, SHARE_WRITE
 from pnfs.nfs4.results import OperationFailed, Results
+from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_PNFS_MDS
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient

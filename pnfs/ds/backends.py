@@ -17,7 +17,8 @@ from pnfs.backends.ds.proxied_nfs4 import NFS4Upstream
 from pnfs.backends.ds.proxied_records import ObjectRecords
 from pnfs.clock import MonotonicClock
 from pnfs.config import DSConfig
-from pnfs.nfs4.client import EXCHGID4_FLAG_USE_NON_PNFS, SessionClient
+from pnfs.nfs4.client import SessionClient
+from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_NON_PNFS
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
 from pnfs.rpc.limits import Limits

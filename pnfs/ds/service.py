@@ -18,14 +18,11 @@ from pnfs.metrics import Latency, NFSCollector
 from pnfs.namespace.filehandles import CapabilityCodec
 from pnfs.nfs3.dataserver import DataServer3
 from pnfs.nfs3.server import dataServerProcedures
-from pnfs.nfs4.client import (
-    EXCHGID4_FLAG_USE_NON_PNFS,
-    EXCHGID4_FLAG_USE_PNFS_DS,
-    SessionClient,
-)
+from pnfs.nfs4.client import SessionClient
 from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.optable import dsTables
+from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_NON_PNFS, EXCHGID4_FLAG_USE_PNFS_DS
 from pnfs.registration import Proofs
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient

@@ -40,15 +40,12 @@ from pnfs.mds.upkeep import Upkeep
 from pnfs.metrics import DataServersCollector, Latency, NFSCollector, mirrorCollectors
 from pnfs.namespace.exports import Export, ExportTable
 from pnfs.namespace.filehandles import CapabilityCodec, FilehandleCodec
-from pnfs.nfs4.client import (
-    EXCHGID4_FLAG_USE_NON_PNFS,
-    EXCHGID4_FLAG_USE_PNFS_MDS,
-    SessionClient,
-)
+from pnfs.nfs4.client import SessionClient
 from pnfs.nfs4.compound import NFS4_PROGRAM, CompoundServer
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.ops.unlinked import stateDropper
 from pnfs.nfs4.optable import mdsTables
+from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_NON_PNFS, EXCHGID4_FLAG_USE_PNFS_MDS
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
 from pnfs.rpc.program import Program

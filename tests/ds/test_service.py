@@ -5,7 +5,7 @@ Tests of L{pnfs.ds.service}.
 from __future__ import annotations
 
 from pnfs.nfs4 import requests
-from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_DS
+from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_PNFS_DS
 from pnfs.nfs4.types import ANONYMOUS_STATEID
 from tests.mds.test_service import FILES, Mounted, filesHandle
 from tests.mds.world import SiteCase

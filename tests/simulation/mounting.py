@@ -12,11 +12,12 @@ from pnfs.client.errors import STATE_LOST
 from pnfs.client.file import File
 from pnfs.client.mount import Mount
 from pnfs.nfs4 import requests
-from pnfs.nfs4.client import EXCHGID4_FLAG_USE_PNFS_MDS, SessionClient
+from pnfs.nfs4.client import SessionClient
 from pnfs.nfs4.results import OperationFailed, Results
 from pnfs.nfs4.slots import Slots
 from pnfs.nfs4.status import NFSError, nfsstat4
 from pnfs.client.callbacks import CALLBACK_PROGRAM
+from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_PNFS_MDS
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.values import Piece
 from tests.simulation.network import Process, SimulatedClient
