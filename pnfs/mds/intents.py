@@ -1,18 +1,21 @@
 # -*- test-case-name: tests.mds.test_intents -*-
 """
-Who may be in the middle of writing to several mirrors of a file.
+Who may be writing to the data servers of a file.
+
+Nobody knows of layouts any more after a restart of the metadata server. Who does not
+come back may go on writing with one, and has to be fenced off before somebody else
+gets what it held (L{pnfs.mds.absent}).
 
 Clients write to mirrors one by one. One that dies meanwhile leaves mirrors that differ
 in what nobody was told is there, and would be read as the one or the other from then
 on: the metadata server has to make them the same again (resilvering, RFC 9737, section
-1). So it is noted who holds a layout to write mirrors with, and the note stays until
-the layout has been returned, or the mirrors have been compared (L{pnfs.mds.resilver}).
-The metadata server is such a client itself while it writes for those without layouts.
+1; L{pnfs.mds.resilver}). The metadata server is such a client itself while it writes
+for those without layouts.
 
-Notes are lines added to a file, which is not flushed for each of them: they outlive
-the server, and of a loss of power all but the last seconds. What is not flushed yet
-by a data server either is then lost on it alone; no byte depends on a note that a
-client has been told is safe.
+So it is noted who holds a layout to write with, and the note stays until the layout has
+been returned, or the above has been done. Notes are lines added to a file, which is not
+flushed for each of them: they outlive the server, and of a loss of power all but the
+last seconds. No byte depends on a note that a client has been told is safe.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ _log = Logger()
 @attrs.frozen
 class Intent:
     """
-    A client may write to the mirrors of a file.
+    A client may write to the data servers of a file.
 
     @ivar who: digest of a client's owner and verifier, the same after a restart of
         this server but not after one of the client.
@@ -53,6 +56,13 @@ class Intent:
     who: bytes
     export: int
     handle: bytes
+
+    @property
+    def file(self) -> tuple[int, bytes]:
+        """
+        Export id and handle.
+        """
+        return self.export, self.handle
 
 
 def whoIs(client: Any) -> bytes:
@@ -81,8 +91,13 @@ class WriteIntents:
     """
     The file C{writers} in the state folder, and what is in it.
 
-    @ivar left: those of the last run, until L{settle} is told what has come of them.
-    @ivar suspected: whose writers are gone.
+    @ivar left: those of the last run, until L{resume} is told who has come back.
+    @ivar absent: by file (L{Intent.file}), whose writers have not, until L{fenced} is
+        told that they are fenced off.
+    @ivar suspected: whose writers are gone and write no more, until L{settle} is told
+        that the mirrors have been compared.
+    @ivar unfenced: files of C{left} and C{absent}: what their writers held is nobody
+        else's yet.
     @ivar onSuspected: called when there is one more.
     """
 
@@ -94,6 +109,8 @@ class WriteIntents:
         self._held: set[Intent] = set()
         self._writes: Counter[Intent] = Counter()
         self.left: set[Intent] = _load(self._path)
+        self.absent: dict[tuple[int, bytes], list[Intent]] = {}
+        self.unfenced = {intent.file for intent in self.left}
         self.suspected: dict[Intent, None] = {}
         self.onSuspected: Callable[[], None] = lambda: None
         self._failed = False
@@ -105,22 +122,22 @@ class WriteIntents:
         """
         A client gets a layout to write with.
         """
-        if _mirrored(layout):
-            self._hold(intentOf(layout))
+        self._hold(intentOf(layout))
 
     def end(self, layout: Any) -> None:
         """
         A client has no such layout any more, and has told so.
         """
-        if _mirrored(layout):
-            self._release(intentOf(layout))
+        self._release(intentOf(layout))
 
     def lost(self, layout: Any) -> None:
         """
-        A layout is taken from its client, which may be gone.
+        A layout is taken from its client, which may be gone. The file is fenced.
         """
         intent = intentOf(layout)
-        if intent in self._held:
+        if not _mirrored(layout):
+            self._release(intent)
+        elif intent in self._held:
             self._held.discard(intent)
             self._suspect(intent)
 
@@ -160,15 +177,25 @@ class WriteIntents:
     def resume(self, here: Collection[bytes]) -> None:
         """
         Clients have had the time to come back after a restart. Those who have write
-        again what they had not been told is safe; the others' files are suspected.
+        again what they had not been told is safe; the others are C{absent}.
 
         @param here: L{Intent.who} of those that are.
         """
         back = [intent for intent in self.left if intent.who in here]
-        gone = self.left.difference(back)
+        for intent in self.left.difference(back):
+            self.absent.setdefault(intent.file, []).append(intent)
         self.left = set()
+        self.unfenced = set(self.absent)
         self._forget(back)
-        for intent in gone:
+
+    def fenced(self, file: tuple[int, bytes]) -> None:
+        """
+        Those who have not come back cannot write to a file any more.
+
+        @param file: one of C{absent}.
+        """
+        self.unfenced.discard(file)
+        for intent in self.absent.pop(file):
             self._suspect(intent)
 
     def settle(self, intents: Iterable[Intent]) -> None:
@@ -191,17 +218,27 @@ class WriteIntents:
     def _hold(self, intent: Intent) -> None:
         if intent not in self._held:
             self._held.add(intent)
-            if intent not in self.suspected and intent not in self.left:
+            if not self._noted(intent):
                 self._note(b"+", (intent,))
 
     def _release(self, intent: Intent) -> None:
         if intent in self._held:
             self._held.discard(intent)
-            if intent not in self.suspected and intent not in self.left:
+            if not self._noted(intent):
                 self._note(b"-", (intent,))
 
+    def _noted(self, intent: Intent) -> bool:
+        """
+        Is there a line for it anyway?
+        """
+        return (
+            intent in self.suspected
+            or intent in self.left
+            or intent in self.absent.get(intent.file, ())
+        )
+
     def _suspect(self, intent: Intent, new: bool = False) -> None:
-        if new and intent not in self._held and intent not in self.left:
+        if new and intent not in self._held and not self._noted(intent):
             self._note(b"+", (intent,))
         self.suspected[intent] = None
         self.onSuspected()
@@ -225,14 +262,17 @@ class WriteIntents:
         except OSError as error:
             self._complain(error)
 
+    def _all(self) -> set[Intent]:
+        return self._held.union(self.suspected, self.left, *self.absent.values())
+
     def _count(self) -> int:
-        return len(self._held) + len(self.suspected) + len(self.left)
+        return len(self._all())
 
     def _rewrite(self) -> None:
         """
         Have no lines that say nothing any more.
         """
-        intents = self._held.union(self.suspected, self.left)
+        intents = self._all()
         try:
             writeDurably(self._path, b"".join([_line(b"+", each) for each in intents]))
             self.stop()
@@ -247,8 +287,9 @@ class WriteIntents:
         if not self._failed:
             self._failed = True
             _log.error(
-                "{path}: {reason}: mirrors that a client leaves different when it "
-                "dies while this server is down will not be found",
+                "{path}: {reason}: clients that die or are cut off while this server "
+                "is down are not fenced off, and mirrors they leave different are not "
+                "found",
                 path=self._path,
                 reason=error.strerror,
             )

@@ -7,8 +7,8 @@ What it had been told is safe is on all mirrors; where they differ nobody was to
 anything, and what the first mirror has is as good as what the others have. They are
 compared as for C{pnfs mirror verify}, and who differs is stale and gets repaired.
 
-Files of clients that have not come back after a restart of this server, with the
-verifier they had, are compared when the grace period is over.
+Those of clients that have not come back after a restart of this server follow when they
+have been fenced off (L{pnfs.mds.absent}).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from pnfs.backends.errors import BackendError, NoSuchObject
 from pnfs.mds.datafiles import DataFiles
-from pnfs.mds.intents import Intent, WriteIntents, whoIs
+from pnfs.mds.intents import Intent, WriteIntents
 from pnfs.mds.placed import alone, pinned
 from pnfs.mds.withdrawal import pause
 from pnfs.nfs4.context import ServerContext
@@ -31,9 +31,6 @@ REASON = "writer gone"
 
 RETRY_SECONDS = 30.0
 """After mirrors could not be compared."""
-
-GRACE_SECONDS = 1.0
-"""How often it is looked whether the grace period is over."""
 
 _log = Logger()
 
@@ -67,7 +64,7 @@ class Resilvering:
         """
         There is something to do, or may be soon.
         """
-        if self._running is None and (self._intents.suspected or self._intents.left):
+        if self._running is None and self._intents.suspected:
             self._running = Deferred.fromCoroutine(self._run())
             self._running.addErrback(_failed)
             self._running.addCallback(self._ended)
@@ -82,18 +79,12 @@ class Resilvering:
         self._intents.onSuspected = lambda: None
         if self._running is not None:
             self._running.cancel()
-        self._intents.stop()
 
     async def _run(self) -> None:
         server = self._server
         intents = self._intents
         # Whoever has begun this is in the middle of taking a layout away.
         await pause(server.clock, 0)
-        if intents.left:
-            recovery = server.recovery
-            while recovery is not None and recovery.inGrace(server.clock.seconds()):
-                await pause(server.clock, GRACE_SECONDS)
-            intents.resume({whoIs(client) for client in server.clients})
         while intents.suspected:
             failed = False
             for intent in list(intents.suspected):

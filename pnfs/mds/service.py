@@ -136,7 +136,6 @@ class MetadataServerService(NFSService):
         self.repairs: Any = None
         self.scrub: Any = None
         self.jobs: Any = None
-        self._resilvering: Any = None
         self.registration: Any = None
         self.deviceNotifier: Any = None
         self._walk: Any = None
@@ -254,7 +253,6 @@ class MetadataServerService(NFSService):
             config, server, servers, data, self.index, self.inThread
         )
         self.repairs, self.scrub, self.jobs = upkeep.repairs, upkeep.scrub, upkeep.jobs
-        self._resilvering = upkeep.resilvering
         self._health = health = Health(servers, clock, config.failure)
         health.enabled = data.degrading.enabled = config.degrade
         servers.readErrorSeconds = config.readError

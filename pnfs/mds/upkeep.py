@@ -1,7 +1,8 @@
 # -*- test-case-name: tests.mds.test_service -*-
 """
 What a metadata server does in the background to keep files in order: mirrors are
-repaired, compared and made the same again, files are moved.
+repaired, compared and made the same again, files are moved, and fenced from who has not
+come back.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from pnfs.config import MDSConfig
+from pnfs.mds.absent import Absentees
 from pnfs.mds.choices import Site
 from pnfs.mds.commands.mirror import MirrorCommands
 from pnfs.mds.commands.moves import MoveCommands
@@ -31,8 +33,8 @@ class Upkeep:
     """
     All of that.
 
-    @ivar repairs: L{Repairs}; scrub: L{Scrub}; resilvering: L{Resilvering};
-        jobs: L{Jobs}.
+    @ivar repairs: L{Repairs}; scrub: L{Scrub}; absentees: L{Absentees};
+        resilvering: L{Resilvering}; jobs: L{Jobs}.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class Upkeep:
         self.configure(config)
         writers = server.layouts.writers = WriteIntents(config.state)
         data.noted = writers.proxied
+        self._writers = writers
+        self.absentees = Absentees(server, data, writers)
         self.resilvering = Resilvering(
             server, data, writers, lambda uuid: servers.byUUID(uuid).config.name
         )
@@ -82,7 +86,7 @@ class Upkeep:
         """
         Begin, and go on with what an earlier process has left.
         """
-        self.resilvering.begin()
+        self.absentees.begin()
         self.scrub.start()
         self.jobs.start()
 
@@ -103,4 +107,6 @@ class Upkeep:
         self.scrub.stop()
         self.repairs.stop()
         self.jobs.stop()
+        self.absentees.stop()
         self.resilvering.stop()
+        self._writers.stop()

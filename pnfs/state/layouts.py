@@ -21,7 +21,7 @@ from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
 import attrs
 
-from pnfs.state.errors import BadStateid, DelegRevoked, OldStateid
+from pnfs.state.errors import BadStateid, Delay, DelegRevoked, OldStateid
 from pnfs.state.files import FileState
 from pnfs.state.opens import WRITE
 from pnfs.state.reports import Reports
@@ -214,6 +214,18 @@ class LayoutTable:
 
     def __len__(self) -> int:
         return self.count
+
+    def requireFenced(self, export: Any, inode: Any) -> None:
+        """
+        Has nobody a layout of a file from before a restart who has not come back? What
+        such a client held is not for others yet.
+
+        @raise Delay: somebody has.
+        """
+        writers = self.writers
+        if writers is not None and writers.unfenced:
+            if (export.id, inode.handle) in writers.unfenced:
+                raise Delay()
 
     # -- stateids ----------------------------------------------------------
 

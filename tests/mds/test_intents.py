@@ -107,12 +107,15 @@ class WriteIntentsTests(SynchronousTestCase):
 
     def test_oneServer(self) -> None:
         """
-        A layout of one data server cannot leave mirrors different, nor can a striped
-        one.
+        Who holds a layout of one data server, or a striped one, cannot leave mirrors
+        different: when it is taken away there is nothing to compare.
         """
-        self.intents.begin(_Layout(servers=(b"a",)))
-        self.intents.begin(_Layout(layoutType=1))
-        self.assertEqual(self.left(), set())
+        for layout in (_Layout(servers=(b"a",)), _Layout(layoutType=1)):
+            self.intents.begin(layout)
+            self.assertEqual(self.left(), {intentOf(layout)})
+            self.intents.lost(layout)
+            self.assertEqual(self.left(), set())
+            self.assertEqual(self.intents.suspected, {})
 
     def proxied(self, *columns: tuple[bytes, ...]) -> ContextManager[None]:
         """
@@ -135,7 +138,7 @@ class WriteIntentsTests(SynchronousTestCase):
         with self.proxied((b"a", b"b")):
             intents = self.load()
         intents.resume({whoIs(self.layout.client)})
-        self.assertEqual(list(intents.suspected), [Intent(PROXY, 3, b"\0f")])
+        self.assertEqual(list(intents.absent), [(3, b"\0f")])
 
     def test_proxiedStriped(self) -> None:
         """
@@ -160,13 +163,20 @@ class WriteIntentsTests(SynchronousTestCase):
     def test_back(self) -> None:
         """
         Who has come back after the crash writes again what he had not been told is
-        safe; those who have not are suspected, and still are after the next crash.
+        safe; those who have not are to be fenced off, and are suspected then; both are
+        so still after the next crash.
         """
         other = _Layout(client=_Client(owner=b"other"))
         self.intents.begin(self.layout)
         self.intents.begin(other)
         intents = self.load()
+        self.assertEqual(intents.unfenced, {(3, b"\0f")})
         intents.resume({whoIs(other.client)})
+        self.assertEqual(intents.absent, {(3, b"\0f"): [intentOf(self.layout)]})
+        self.assertEqual(intents.unfenced, {(3, b"\0f")})
+        self.assertEqual(self.left(), {intentOf(self.layout)})
+        intents.fenced((3, b"\0f"))
+        self.assertEqual(intents.unfenced, set())
         self.assertEqual(list(intents.suspected), [intentOf(self.layout)])
         self.assertEqual(self.left(), {intentOf(self.layout)})
         intents.settle([intentOf(self.layout)])

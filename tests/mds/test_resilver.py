@@ -72,7 +72,7 @@ class ResilveringTests(RepairsCase):
         self.assertTrue(self.differ())
         self.expire()
         self.assertSame()
-        self.assertEqual(self.mds._resilvering.found, 1)
+        self.assertEqual(self.mds.upkeep.resilvering.found, 1)
 
     def test_same(self) -> None:
         """
@@ -86,7 +86,7 @@ class ResilveringTests(RepairsCase):
         )
         self.expire()
         self.assertFalse(self.differ())
-        self.assertEqual(self.mds._resilvering.found, 0)
+        self.assertEqual(self.mds.upkeep.resilvering.found, 0)
         done = self.mds.repairs.found.values()
         self.assertEqual([each.files for each in done], [0] * len(done))
 
@@ -98,7 +98,7 @@ class ResilveringTests(RepairsCase):
         self.giveBack(self.fh, self.stateOf)
         self.rest(5)
         self.assertTrue(self.differ())
-        self.assertEqual(self.mds._resilvering.found, 0)
+        self.assertEqual(self.mds.upkeep.resilvering.found, 0)
 
     def test_startsAnew(self) -> None:
         """
@@ -151,7 +151,7 @@ class ResilveringTests(RepairsCase):
         self.mounted = Mounted(self, client)
         self.rest(10)
         self.assertTrue(self.differ())
-        self.assertEqual(self.mds._resilvering.found, 0)
+        self.assertEqual(self.mds.upkeep.resilvering.found, 0)
 
     def test_tells(self) -> None:
         """

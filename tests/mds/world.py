@@ -258,9 +258,7 @@ class SiteCase(SynchronousTestCase):
         for part in (
             self.mds._sweep,
             self.mds._health,
-            self.mds.repairs,
-            self.mds.jobs,
-            self.mds._resilvering,
+            self.mds.upkeep,
         ):
             part.stop()
         for inode in tree._inodes.values():

@@ -209,3 +209,25 @@ class RecallTests(LinuxTestCase):
         results = fencer.results()
         self.assertEqual(results["wrong"], "")
         self.assertGreaterEqual(int(results["waited"]), 5)
+
+    def test_fencedAfterRestart(self) -> None:
+        """
+        The metadata server is killed while a client that writes is stopped, and knows
+        of no layout when it is back. The client that does not come back is fenced off
+        when the grace period is over, before another one gets the file.
+        """
+        cluster = self.cluster("--lease", "10")
+        holder = self.guest(cluster, _FENCED)
+        fencer = self.guest(cluster, _FENCER, 1)
+        fencer.expect("mounted")
+        holder.expect("writing")
+        holder.freeze()
+        cluster.restart(cluster.crash(cluster.mds))
+        fencer.tell("go")
+        fencer.expect("replaced", 120)
+        self.assertFenced(cluster)
+        holder.thaw()
+        holder.expect("fenced", 120)
+        fencer.tell("look")
+        fencer.finish()
+        self.assertEqual(fencer.results()["wrong"], "")

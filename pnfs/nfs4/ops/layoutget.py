@@ -167,6 +167,7 @@ def layoutget(ctx: CompoundContext, buf: Any, pos: int) -> Awaitable[int]:
     recovery = ctx.server.recovery
     if recovery is not None:
         recovery.checkOrdinary(ctx.client, ctx.now)
+    ctx.server.layouts.requireFenced(export, inode)
     if file.delegations is not None:
         requireNoDelegations(ctx, inode, iomode == _RW)
     if file.recall is not None:

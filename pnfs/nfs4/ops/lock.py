@@ -117,6 +117,7 @@ def lock(ctx: CompoundContext, args: LOCK4args) -> LOCK4resok:
         server.recovery.checkReclaim(ctx.client, ctx.now)
     else:
         server.recovery.checkOrdinary(ctx.client, ctx.now)
+        server.layouts.requireFenced(ctx.export, inode)
     exclusive = isExclusive(args.locktype)
     what = (owner, exclusive, args.offset, args.length)
     state = None

@@ -389,6 +389,7 @@ def _finish(
     Register the open and answer; the file and the open's stateid become current.
     """
     access, deny = args.access, args.deny
+    ctx.server.layouts.requireFenced(ctx.export, inode)
     file = stateOf(ctx, inode)
     if file.delegations is not None:
         requireNoDelegations(ctx, inode, bool(access & WRITE or deny & READ))
