@@ -99,7 +99,7 @@ class Repairs:
         A data server has begun to answer.
         """
         if self.automatic:
-            self.begin(uuid)
+            self.begin(uuid, GATHER_SECONDS)
 
     def marked(
         self, export: Any, inode: Inode, placement: Placement, uuid: bytes
@@ -110,9 +110,11 @@ class Repairs:
         if self._servers.up(uuid):
             self.returned(uuid)
 
-    def begin(self, uuid: bytes) -> None:
+    def begin(self, uuid: bytes, after: float = 0.0) -> None:
         """
         Repair the stale mirrors on a data server.
+
+        @param after: seconds to wait, unless something is being repaired already.
         """
         if uuid not in self._wanted:
             self._before[uuid] = self.total(uuid)
@@ -120,7 +122,7 @@ class Repairs:
         self._wanted.add(uuid)
         self._again = True
         if self._round is None:
-            self._round = Deferred.fromCoroutine(self._run())
+            self._round = Deferred.fromCoroutine(self._run(after))
             self._round.addErrback(_failed)
             self._round.addCallback(self._ended)
 
@@ -234,8 +236,8 @@ class Repairs:
 
     # -- rounds --------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        await pause(self.clock, GATHER_SECONDS)
+    async def _run(self, after: float) -> None:
+        await pause(self.clock, after)
         while self._again:
             self._again = False
             for uuid in self._wanted:

@@ -8,7 +8,7 @@ server is to have then and does not have now, data servers tell checksums, and c
 among themselves what differs, in two goes: L{Transfer.ahead} while clients read and
 write, and L{Transfer.complete} while nobody does, of what has changed meanwhile: the
 data servers that are copied from keep track of that. What has been copied is compared
-again before it counts.
+before it counts, while the next bytes are copied.
 
 A data server that has some of the file already (it is in use) is given the rest beside
 that. Nobody reads it there before the file is said to be in the other place; but the
@@ -49,14 +49,11 @@ PASSES = 8
 LITTLE = 32 << 20
 """Bytes that are left to be compared while nobody may write."""
 
-STEP = 64 << 20
-"""Bytes that a data server is told to compare at a time."""
+STEP = 128 << 20
+"""Bytes that a data server is told to copy, make durable and compare at a time."""
 
-PIECE = 16 << 20
-"""
-Bytes that it is told to copy at a time, and to make durable then, while others are
-copied: the disk has nothing else to do.
-"""
+SHARED_STEP = 16 << 20
+"""Bytes of a step while which nobody may truncate the file."""
 
 STEPS = 4
 """Steps under way for a data server of a file."""
@@ -68,6 +65,12 @@ SCRAP = 1 << 20
 
 UNIT = 256 << 10
 """Bytes that are copied if one of them differs."""
+
+MUCH = 16 << 20
+"""Bytes of which it is worth knowing that the data server has none of them."""
+
+EXTENTS = 16
+"""Pieces of data in a step, with holes between them, that are asked for one by one."""
 
 PERIOD = 4096
 """Rows of stripes that are looked through for columns that lack nothing."""
@@ -236,11 +239,11 @@ class Transfer:
             todo = list(merged(wanted, size))
             if source.todo is not None and sum(n for _, n in todo) <= LITTLE:
                 break
-            copied = await self._copy(task, source, todo)
-            # What is copied now will be compared again. So will be what lies behind the
-            # end: the file may have been longer, and get a hole there when it grows.
-            copied += behind(wanted, size)
-            source = Source(source.column, source.uuid, token, copied)
+            left = await self._copy(task, source, todo)
+            # What lies behind the end will be compared as well: the file may have been
+            # longer, and get a hole there when it grows.
+            left += behind(wanted, size)
+            source = Source(source.column, source.uuid, token, left)
         return source
 
     async def complete(
@@ -271,13 +274,7 @@ class Transfer:
             if source is None or source.uuid != origin:
                 source = Source(column, origin, b"")
             todo = list(merged(await self._ranges(task, source), size))
-            copied = await self._copy(task, source, todo)
-            if copied and await self.differing(
-                task.live.name,
-                origin,
-                task.uuid,
-                self._portions(task, column, copied),
-            ):
+            if await self._copy(task, source, todo):
                 raise IOFailed("the mirror differs although it has just been copied")
         return told
 
@@ -368,6 +365,43 @@ class Transfer:
                 length -= done
         return list(merged(found, EVERYTHING))
 
+    async def _isEmpty(self, uuid: bytes, name: bytes) -> bool:
+        """
+        Has a data server nothing but a hole?
+        """
+        try:
+            return (
+                await self._servers.onFile(uuid, lambda ds: ds.seek(name, 0, False))
+                is None
+            )
+        except Unsupported:
+            return False
+
+    async def _data(
+        self, uuid: bytes, name: bytes, offset: int, count: int
+    ) -> Optional[list[Range]]:
+        """
+        Where a data server has data.
+
+        @return: None if it has so many holes that it is better compared.
+        """
+        found: list[Range] = []
+        end = offset + count
+        for _ in range(EXTENTS):
+            start = await self._servers.onFile(
+                uuid, lambda ds: ds.seek(name, offset, False)
+            )
+            if start is None or start >= end:
+                return found
+            hole = await self._servers.onFile(
+                uuid, lambda ds: ds.seek(name, start, True)
+            )
+            offset = end if hole is None else min(hole, end)
+            found.append((start, offset - start))
+            if offset == end:
+                return found
+        return None
+
     async def _copy(
         self, task: Task, source: Source, ranges: Sequence[Range]
     ) -> list[Range]:
@@ -375,7 +409,8 @@ class Transfer:
         Make ranges of a column what they are at their source, durably, copying what
         differs.
 
-        @return: what has been copied, and can be compared.
+        @return: where they differ still, as the source has changed meanwhile, or have
+            not been looked at.
         """
         name, uuid = task.live.name, task.uuid
 
@@ -387,9 +422,10 @@ class Transfer:
         # What an earlier attempt has left there, and is found equal, must not be lost
         # either.
         verifiers = {await commit()} if ranges else set()
+        # Then it is enough to know where the source has data.
+        much = sum(length for _, length in ranges) > MUCH
+        empty = much and await self._isEmpty(uuid, name)
         running = DeferredSemaphore(SCRAPS if task.scraps else STEPS)
-        compared = True
-        copied: list[Range] = []
         left: list[Range] = []
 
         async def step(offset: int, count: int) -> None:
@@ -422,14 +458,20 @@ class Transfer:
             await task.pace.end(until)
 
         async def copy(offset: int, count: int) -> int:
-            nonlocal compared
             done = 0
             todo = [(offset, count)]
+            compared = True
             try:
-                todo = await self.differing(name, source.uuid, uuid, todo)
+                found = (
+                    await self._data(source.uuid, name, offset, count)
+                    if empty
+                    else None
+                )
+                if found is None:
+                    found = await self.differing(name, source.uuid, uuid, todo)
+                todo = found
             except Unsupported:
                 compared = False
-            copied.extend(todo)
             for at, length in todo:
                 while length:
                     part = min(length, piece)
@@ -448,18 +490,20 @@ class Transfer:
                     if task.key is None:
                         await task.told(result.count)
                     await pace.end(until)
+            if compared:
+                left.extend(await self.differing(name, source.uuid, uuid, todo))
             return done
 
         only = _only(task.live, source)
-        piece = task.pace.piece(PIECE)
+        piece = task.pace.piece(STEP)
         # Truncations wait for a step that is made in a shared turn, so rest before it.
         pace = task.pace if task.key is None else UNLIMITED
-        size = STEP if task.key is None else min(STEP, piece)
+        size = STEP if task.key is None else min(SHARED_STEP, piece)
         todo = steps(self._portions(task, source.column, ranges), size)
         while some := [each for _, each in zip(range(8 * SCRAPS), todo)]:
             await gather([step(*each) for each in some])
-            if len(copied) > 2 * RANGES:
-                copied = list(coarse(copied))
+            if len(left) > 2 * RANGES:
+                left[:] = coarse(left)
             if source.token:
                 # What is not asked about is not kept track of for ever.
                 await self._servers.onFile(
@@ -468,7 +512,7 @@ class Transfer:
         verifiers.add(await commit())
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
-        return sorted(left + copied if compared else left)
+        return sorted(left)
 
 
 def _size(found: Mapping[bytes, ObjectAttributes]) -> int:

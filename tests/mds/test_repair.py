@@ -35,6 +35,7 @@ class RepairCase(MirroredCase):
         self.patch(pnfs.mds.repair, "SMALL", 1024)
         self.patch(pnfs.mds.transfer, "STEP", 65536)
         self.patch(pnfs.mds.transfer, "UNIT", 4096)
+        self.patch(pnfs.mds.transfer, "MUCH", 65536)
         self.put(0, pattern(SIZE + 5000, 7))
         placement = self.placement()
         self.good = self.byUUID(placement.columns[0][0])
@@ -316,6 +317,45 @@ class FileRepairTests(RepairCase):
         self.assertEqual(
             (found.uid, found.gid, found.mode, found.epoch), (1000, 100, 0o640, 2)
         )
+
+    def test_fresh(self) -> None:
+        """
+        A data file of which nothing is there is filled with the data there is, holes
+        stay holes, and each byte is read once to be compared, at the end.
+        """
+        self.now(self.data.deallocate(self.export, self.inode, 0, 131072))
+        self.now(self.stale.inner.remove(self.placement().name))
+        before = self.good.calls.count("checksums"), self.told
+        self.now(self.finish())
+        self.assertRepaired()
+        asked = self.good.calls.count("checksums") - before[0]
+        self.assertEqual(asked, self.stale.calls.count("checksums"))
+        self.assertLessEqual(asked, SIZE // 65536 + 1)
+        self.assertEqual(self.told, SIZE - 131072)
+        used = [ds.inner.peek(self.placement().name).used for ds in self.pair()]
+        self.assertEqual(used[0], used[1])
+
+    def test_freshHoles(self) -> None:
+        """
+        So it is with very many holes; then both are compared first.
+        """
+        size = 1 << 20
+        self.now(self.data.truncate(self.export, self.inode, 0))
+        self.now(self.data.truncate(self.export, self.inode, size))
+        for at in range(0, size, 32768):
+            self.put(at, b"data")
+        self.now(self.stale.inner.remove(self.placement().name))
+        self.patch(pnfs.mds.transfer, "STEP", size)
+        self.now(self.finish())
+        self.assertRepaired()
+        used = [ds.inner.peek(self.placement().name).used for ds in self.pair()]
+        self.assertEqual(used[0], used[1])
+
+    def pair(self) -> tuple[Any, Any]:
+        """
+        Both data servers.
+        """
+        return self.good, self.stale
 
     def test_owner(self) -> None:
         """

@@ -125,6 +125,7 @@ class Site:
             mock.patch.object(pnfs.mds.transfer, "LITTLE", 65536),
             mock.patch.object(pnfs.mds.transfer, "STEP", 131072),
             mock.patch.object(pnfs.mds.transfer, "UNIT", 16384),
+            mock.patch.object(pnfs.mds.transfer, "MUCH", 65536),
         ):
             yield
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
 from pnfs.backends.ds.carrying import carry
 from pnfs.backends.ds.remote import backendError
 from pnfs.backends.errors import BackendError, PartnerFailed
@@ -18,10 +22,16 @@ from pnfs.rpc.errors import CallFailed
 from pnfs.values import CopySource, ReadResult, Stable, WriteResult
 from pnfs.xdr.errors import XDRError
 
+FLUSH = 16 << 20
+"""Bytes after which what has come is brought to the disk, while more comes."""
+
 CONNECT_SECONDS = 1.5
 """
 For each address: whoever waits for the copy must hear in time that nobody is there.
 """
+
+
+_log = Logger()
 
 
 class Partners:
@@ -61,9 +71,25 @@ class Partners:
         async def read(at: int, length: int) -> ReadResult:
             return await _read(client, source, at, length)
 
+        waiting = 0
+
+        async def write(at: int, data: memoryview) -> WriteResult:
+            nonlocal waiting
+            result: WriteResult = await self._backend.write(
+                name, at, data, Stable.UNSTABLE
+            )
+            waiting += result.count
+            if waiting >= FLUSH:
+                waiting = 0
+                # The disk has nothing to do while bytes come from elsewhere. Whether
+                # it works is told to who sends a COMMIT.
+                flush = Deferred.fromCoroutine(self._backend.commit(name, 0, 0))
+                flush.addErrback(_failed)
+            return result
+
         return await carry(
             read,
-            lambda at, data: self._backend.write(name, at, data, Stable.UNSTABLE),
+            write,
             offset,
             sourceOffset,
             count,
@@ -104,6 +130,14 @@ class Partners:
         while self._clients:
             _, client = self._clients.popitem()
             await client.close()
+
+
+def _failed(failure: Failure) -> None:
+    """
+    A flush that nobody waits for: the backend knows, and so will who sends a COMMIT.
+    """
+    if not isinstance(failure.value, BackendError):
+        _log.failure("flushing what is being copied", failure)
 
 
 def _isMeant(client: Any, source: CopySource) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+import pnfs.backends.ds.partners
 from pnfs.backends.ds.carrying import BLOCK, BLOCKS, carry
 from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.backends.ds.partners import Partners
-from pnfs.backends.errors import NoSpace, PartnerFailed, Unreachable
+from pnfs.backends.errors import IOFailed, NoSpace, PartnerFailed, Unreachable
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
 from pnfs.values import CopySource, ReadResult, WriteResult
 from tests.contracts.data import readBytes
@@ -153,6 +154,24 @@ class PartnersTests(SiteCase):
         """
         self.here.capacity = 0
         self.fails(self.fetch(self.source(1), 0, 0, 10), NoSpace)
+
+    def test_flushed(self) -> None:
+        """
+        What comes is brought to the disk while more comes; that a disk fails then is
+        not the end of the copy: who sends a COMMIT is told.
+        """
+        self.patch(pnfs.backends.ds.partners, "FLUSH", 1 << 20)
+        flushed: list[int] = []
+
+        async def commit(*args: Any) -> bytes:
+            flushed.append(self.here.peek(TARGET).size)
+            raise IOFailed("disk")
+
+        self.patch(self.here, "commit", commit)
+        result = self.now(self.fetch(self.source(1), 0, 0, len(self.data)))
+        self.assertEqual(result.count, len(self.data))
+        self.assertEqual(len(flushed), 2)
+        self.assertLess(flushed[0], len(self.data))
 
 
 class CarryTests(SynchronousTestCase):

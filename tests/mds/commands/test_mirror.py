@@ -87,12 +87,12 @@ class MirrorCommandsTests(RepairsCase):
         It is repaired when that is said, with progress, and an end.
         """
         self.stale()
-        found = self.command("mirror.repair", name=self.name, limit=1 << 20)
+        found = self.command("mirror.repair", name=self.name, limit=64 << 10)
         self.assertEqual(self.server(found)["stale"], 0)
         self.assertEqual(self.server(found)["files"], 1)
         self.assertFalse(found["running"])
         self.assertGreater(len(self.progress), 1)
-        self.assertEqual(self.mds.repairs.limit, 1 << 20)
+        self.assertEqual(self.mds.repairs.limit, 64 << 10)
         self.assertEqual(len(set(self.copies(b"f"))), 1)
 
     def test_progress(self) -> None:
