@@ -25,11 +25,11 @@ import attrs
 from pnfs.backends.errors import BackendError, NoSuchObject, Unreachable
 from pnfs.mds.choices import Choice
 from pnfs.mds.datafiles import DataFiles
+from pnfs.mds.lacking import Told
 from pnfs.mds.moving import sound
 from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placed import alone, pinned
 from pnfs.mds.targets import Impossible, TooFew
-from pnfs.mds.transfer import Told
 from pnfs.namespace.filehandles import objectName
 from pnfs.nfs4.context import ServerContext
 from pnfs.state.files import FileState

@@ -37,9 +37,10 @@ from pnfs.backends.errors import (
 )
 from pnfs.layouts.striping import missing
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.lacking import Source, Task, Told
 from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
-from pnfs.mds.transfer import Source, Task, Told, Transfer
+from pnfs.mds.transfer import Transfer
 from pnfs.mds.turns import Turns
 from pnfs.values import Inode, Placement, SetAttributes
 

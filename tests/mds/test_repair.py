@@ -12,7 +12,7 @@ import pnfs.mds.repair
 import pnfs.mds.transfer
 from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
-from pnfs.mds.transfer import Source
+from pnfs.mds.lacking import Source
 from pnfs.values import ReadResult, SetAttributes
 from tests.contracts.data import readBytes
 from tests.mds.faulty import Faulty, MirroredCase, pattern
