@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import Mapping
 
 from pnfs.backends.ds.local_record import TRUSTED, decodeRecord
 from tests.system import capture
@@ -187,47 +188,45 @@ class RecallTests(LinuxTestCase):
         self.assertEqual(len(epochs), len(cluster.dataServers))
         self.assertGreater(min(epochs), 1)
 
+    def fencedOff(self, restart: bool) -> Mapping[str, str]:
+        """
+        A client is stopped in the middle of its writes, another one replaces the file,
+        and the first one goes on.
+
+        @param restart: the metadata server is killed meanwhile, and is back.
+        @return: the results of the other one.
+        """
+        cluster = self.cluster("--lease", "10")
+        holder = self.guest(cluster, _FENCED)
+        fencer = self.guest(cluster, _FENCER, 1)
+        fencer.expect("mounted")
+        holder.expect("writing")
+        holder.freeze()
+        if restart:
+            cluster.restart(cluster.crash(cluster.mds))
+        fencer.tell("go")
+        fencer.expect("replaced", 120)
+        self.assertFenced(cluster)
+        holder.thaw()
+        holder.expect("fenced", 120)
+        fencer.tell("look")
+        fencer.finish()
+        return fencer.results()
+
     def test_fenced(self) -> None:
         """
         A client that is stopped in the middle of its writes cannot hold up another
         for ever: after the deadline its layout is revoked, and when it goes on, what
         it had still to write does not reach the data. It is told.
         """
-        cluster = self.cluster("--lease", "10")
-        holder = self.guest(cluster, _FENCED)
-        fencer = self.guest(cluster, _FENCER, 1)
-        fencer.expect("mounted")
-        holder.expect("writing")
-        holder.freeze()
-        fencer.tell("go")
-        fencer.expect("replaced", 120)
-        self.assertFenced(cluster)
-        holder.thaw()
-        holder.expect("fenced", 120)
-        fencer.tell("look")
-        fencer.finish()
-        results = fencer.results()
+        results = self.fencedOff(False)
         self.assertEqual(results["wrong"], "")
         self.assertGreaterEqual(int(results["waited"]), 5)
 
     def test_fencedAfterRestart(self) -> None:
         """
-        The metadata server is killed while a client that writes is stopped, and knows
-        of no layout when it is back. The client that does not come back is fenced off
-        when the grace period is over, before another one gets the file.
+        A metadata server that has been killed knows of no layout when it is back. A
+        client that does not come back is fenced off when the grace period is over,
+        before another one gets the file.
         """
-        cluster = self.cluster("--lease", "10")
-        holder = self.guest(cluster, _FENCED)
-        fencer = self.guest(cluster, _FENCER, 1)
-        fencer.expect("mounted")
-        holder.expect("writing")
-        holder.freeze()
-        cluster.restart(cluster.crash(cluster.mds))
-        fencer.tell("go")
-        fencer.expect("replaced", 120)
-        self.assertFenced(cluster)
-        holder.thaw()
-        holder.expect("fenced", 120)
-        fencer.tell("look")
-        fencer.finish()
-        self.assertEqual(fencer.results()["wrong"], "")
+        self.assertEqual(self.fencedOff(True)["wrong"], "")
