@@ -23,10 +23,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Callable, Collection, Iterable, Iterator
+from typing import Any, Callable, Collection, Iterable, Iterator, NamedTuple
 
-import attrs
 from twisted.logger import Logger
 
 from pnfs.backends.errors import BadConfiguration
@@ -34,8 +34,11 @@ from pnfs.backends.metadata.recovery import writeDurably
 from pnfs.layouts.files_xdr import LAYOUT4_NFSV4_1_FILES
 from pnfs.values import Inode, Placement
 
-SPARE_LINES = 4096
-"""Lines that may be in the file for nothing before it is written anew."""
+SPARE_LINES = 65536
+"""
+Lines that may be in the file for nothing before it is written anew, which takes some
+milliseconds.
+"""
 
 PROXY = bytes(8)
 """L{Intent.who} of this server itself; nobody of that name comes back."""
@@ -43,8 +46,7 @@ PROXY = bytes(8)
 _log = Logger()
 
 
-@attrs.frozen
-class Intent:
+class Intent(NamedTuple):
     """
     A client may write to the data servers of a file.
 
@@ -69,7 +71,12 @@ def whoIs(client: Any) -> bytes:
     """
     See L{Intent.who}.
     """
-    return blake2b(client.verifier + client.owner, digest_size=8).digest()
+    return _digest(client.verifier, client.owner)
+
+
+@lru_cache(4096)
+def _digest(verifier: bytes, owner: bytes) -> bytes:
+    return blake2b(verifier + owner, digest_size=8).digest()
 
 
 def intentOf(layout: Any) -> Intent:
@@ -266,7 +273,8 @@ class WriteIntents:
         return self._held.union(self.suspected, self.left, *self.absent.values())
 
     def _count(self) -> int:
-        return len(self._all())
+        known = len(self._held) + len(self.suspected) + len(self.left)
+        return known + len(self.absent)
 
     def _rewrite(self) -> None:
         """
