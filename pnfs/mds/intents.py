@@ -189,7 +189,7 @@ class WriteIntents:
         @param here: L{Intent.who} of those that are.
         """
         back = [intent for intent in self.left if intent.who in here]
-        for intent in self.left.difference(back):
+        for intent in sorted(self.left.difference(back)):
             self.absent.setdefault(intent.file, []).append(intent)
         self.left = set()
         self.unfenced = set(self.absent)
