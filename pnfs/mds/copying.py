@@ -46,7 +46,10 @@ SECONDS = 2.0
 """After which a slice ends where it is: a copy can be stopped between two."""
 
 CALLS = 16
-"""Orders to copy that are under way at data servers at the same time, in all."""
+"""
+Orders to copy for clients that are under way at data servers at the same time, in all;
+and as many in which files are repaired and moved, which must not hold up clients.
+"""
 
 
 @attrs.define
@@ -117,6 +120,7 @@ class Copying:
         self._mint = mint
         self._readColumn = readColumn
         self._calls = DeferredSemaphore(CALLS)
+        self._pieces = DeferredSemaphore(CALLS)
 
     async def slice(
         self,
@@ -178,13 +182,13 @@ class Copying:
         Copy some of a column to its place in the data file that another data server has
         of the same file.
         """
-        await self._calls.acquire()
+        await self._pieces.acquire()
         try:
             return await self._step(
                 source, source, _Run(uuid, column, offset, offset, count)
             )
         finally:
-            self._calls.release()
+            self._pieces.release()
 
     async def _step(
         self, placement: Placement, source: Placement, run: _Run

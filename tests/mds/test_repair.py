@@ -7,11 +7,13 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 import attrs
+from twisted.internet.defer import Deferred
 
 import pnfs.mds.repair
 import pnfs.mds.transfer
 from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
+from pnfs.mds.copying import CALLS
 from pnfs.mds.lacking import Source
 from pnfs.values import ReadResult, SetAttributes
 from tests.contracts.data import readBytes
@@ -356,6 +358,33 @@ class FileRepairTests(RepairCase):
         Both data servers.
         """
         return self.good, self.stale
+
+    def test_besideClients(self) -> None:
+        """
+        However much is being repaired, a copy that a client wants begins at once.
+        """
+        orders: list[Deferred[Any]] = []
+
+        def never(*args: Any) -> Deferred[Any]:
+            orders.append(Deferred())
+            return orders[-1]
+
+        self.patch(pnfs.mds.transfer, "STEPS", 1000)
+        self.patch(pnfs.mds.transfer, "STEP", 4096)
+        self.now(self.stale.inner.remove(self.placement().name))
+        slow = self.patch(self.stale, "copy", never)
+        repair = self.begin(self.finish())
+        self.assertNoResult(repair)
+        self.assertEqual(len(orders), CALLS)
+        slow.restore()
+        other = self.make(b"other")
+        copied = self.now(
+            self.data.copy(self.export, other, 0, self.export, self.inode, 0, 5000)
+        )
+        self.assertEqual(copied.count, 5000)
+        repair.addErrback(lambda failure: failure.trap(IOFailed))
+        for order in list(orders):
+            order.errback(IOFailed("over"))
 
     def test_owner(self) -> None:
         """
