@@ -30,9 +30,6 @@ LEAVING = "ds1"
 
 FILES = 6
 SLOTS = 4
-GATHER_SECONDS = 1.0
-"""A repair begins so long after it is asked for."""
-
 LIMIT = 50 * MIB
 """Bytes per second of the repair beside which a client is measured."""
 
@@ -54,18 +51,15 @@ def warm(size: int) -> None:
             file.write(block)
 
 
-def costOf(
-    work: Callable[[], int], groups: Sequence[Sequence[int]], idle: float = 0.0
-) -> Cost:
+def costOf(work: Callable[[], int], groups: Sequence[Sequence[int]]) -> Cost:
     """
     @param work: moves bytes, and says how many.
     @param groups: of processes.
-    @param idle: seconds of it in which nothing is done.
     """
     before = [cpuSeconds(pids) for pids in groups]
     begin = time.perf_counter()
     moved = work()
-    seconds = time.perf_counter() - begin - idle
+    seconds = time.perf_counter() - begin
     used = [cpuSeconds(pids) - b for pids, b in zip(groups, before)]
     if not moved:
         raise BenchmarkError("nothing was left to be moved: move more")
@@ -212,7 +206,7 @@ class MovingSite:
         waiting = Thread(target=_ask, args=(control, "mirror.repair", repair))
         waiting.start()
         try:
-            time.sleep(GATHER_SECONDS + 0.5)
+            time.sleep(0.5)
             return self.reads(seconds)
         finally:
             self._call("mirror.stop")
@@ -250,7 +244,7 @@ def lines(size: int, seconds: float) -> tuple[list[list[str]], list[list[str]]]:
         before = moving.reads(seconds)
         beside = moving.beside(seconds)
         warm(2 * size)
-        repaired = costOf(moving.repair, moving.groups, GATHER_SECONDS)
+        repaired = costOf(moving.repair, moving.groups)
         add("repair", f"{FILES} files, compared and verified", repaired)
         warm(2 * size)
         drained = costOf(moving.drain, moving.groups)
