@@ -7,9 +7,9 @@ that has died does not, but one that is cut off from the metadata server alone d
 What it held, opens, locks and layouts, may be others' when the grace period is over
 (RFC 8881, sections 8.4.2.1 and 12.7.4). So the files that it may be writing to, as
 noted (L{pnfs.mds.intents}), are fenced then, and until that is done nobody opens or
-locks them or gets a layout
-(L{pnfs.state.layouts.LayoutTable.requireFenced}). A fence that a data server does not hear
-of, since it does not answer, waits for it as any other one.
+locks them or gets a layout or a delegation
+(L{pnfs.state.layouts.LayoutTable.requireFenced}). A fence that a data server does not
+hear of, since it does not answer, waits for it as any other one.
 
 What was rejected: to fence them when the server starts. Clients that come back write
 on meanwhile, and would have to stop.

@@ -106,6 +106,7 @@ async def want_delegation(ctx: CompoundContext, buf: Any, pos: int) -> int:
     if proof is not None:
         await proof
     server.recovery.checkOrdinary(ctx.client, ctx.now)
+    server.layouts.requireFenced(ctx.export, inode)
     if inode.ftype != FileType.REG:
         isDirectory = inode.ftype == FileType.DIR
         why = whyNone(WND4_IS_DIR if isDirectory else WND4_NOT_SUPP_FTYPE)

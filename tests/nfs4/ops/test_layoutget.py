@@ -4,6 +4,7 @@ Tests for L{pnfs.nfs4.ops.layoutget}.
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import Any
 
@@ -19,6 +20,7 @@ from pnfs.backends.errors import (
     Unreachable,
 )
 from pnfs.layouts.files import FilesLayoutDriver
+from pnfs.mds.intents import WriteIntents
 from pnfs.namespace.filehandles import CapabilityCodec
 from pnfs.namespace.squash import Squash
 from pnfs.nfs4.ops.layoutget import layoutget
@@ -518,6 +520,22 @@ class LayoutGetTests(SynchronousTestCase):
         self.assertStatus(nfsstat4.NFS4ERR_LAYOUTTRYLATER)
         status, _ = self.get(iomode=1)
         self.assertEqual(status, 0)
+
+    def test_unfenced(self) -> None:
+        """
+        While a client that has not come back after a restart may write the file, nobody
+        gets a layout of it.
+        """
+        fixture = self.fixture
+        folder = self.mktemp()
+        os.makedirs(folder)
+        writers = WriteIntents(folder)
+        self.addCleanup(writers.stop)
+        fixture.server.layouts.writers = writers
+        writers.unfenced.add((fixture.export.id, fixture.inode.handle))
+        self.assertStatus(nfsstat4.NFS4ERR_DELAY)
+        writers.unfenced.clear()
+        self.assertEqual(self.get()[0], 0)
 
     def test_unknownDataServer(self) -> None:
         """
