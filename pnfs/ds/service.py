@@ -10,7 +10,7 @@ from typing import Any, Callable, Sequence
 import attrs
 from twisted.logger import Logger
 
-from pnfs.backends.ds.partners import Partners
+from pnfs.backends.ds.partners import LARGE, Partners
 from pnfs.backends.errors import BadConfiguration
 from pnfs.config import DSConfig
 from pnfs.ds.registering import Identity, Registering
@@ -26,8 +26,9 @@ from pnfs.nfs4.sessions import EXCHGID4_FLAG_USE_NON_PNFS, EXCHGID4_FLAG_USE_PNF
 from pnfs.registration import Proofs
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
+from pnfs.rpc.limits import Limits
 from pnfs.rpc.program import Program
-from pnfs.server import NFSService
+from pnfs.server import RPC_OVERHEAD, NFSService
 from pnfs.state.clients import ClientTable
 from pnfs.state.recovery import noGrace
 from pnfs.state.sessions import SessionLimits, SessionTable
@@ -50,9 +51,12 @@ _log = Logger()
 
 def sessionLimits(io: int, slots: int) -> SessionLimits:
     """
-    What sessions are granted, for I/O of a given size.
+    What sessions are granted, for I/O of a given size. Other data servers may read
+    more at a time.
     """
-    return SessionLimits(maxRequest=io + 8192, maxResponse=io + 8192, maxSlots=slots)
+    return SessionLimits(
+        maxRequest=io + 8192, maxResponse=max(io, LARGE) + 8192, maxSlots=slots
+    )
 
 
 class DataServerService(NFSService):
@@ -149,8 +153,14 @@ class DataServerService(NFSService):
         """
         The means to read from another data server.
         """
+        io = self._config.limits.io
         return SessionClient(
-            RPCClient(self.reactor, *address, connectTimeout=PARTNER_SECONDS / 2),
+            RPCClient(
+                self.reactor,
+                *address,
+                connectTimeout=PARTNER_SECONDS / 2,
+                limits=Limits(recordBytes=max(io, LARGE) + RPC_OVERHEAD),
+            ),
             self.clock,
             b"pnfs-ds " + self._backend.uuid.hex().encode("ascii"),
             self._entropy(8),
@@ -158,7 +168,8 @@ class DataServerService(NFSService):
             minor=2,
             flags=EXCHGID4_FLAG_USE_NON_PNFS,
             slots=32,
-            ioBytes=self._config.limits.io,
+            ioBytes=io,
+            readBytes=LARGE,
             callTimeout=PARTNER_SECONDS,
             deadline=PARTNER_SECONDS,
         )

@@ -51,6 +51,9 @@ STEPS = 4
 SCRAPS = 16
 """As many instead if they are small pieces (L{Task.scraps})."""
 
+HEAD = 8 << 20
+"""Bytes that are compared to know whether comparing is worth while."""
+
 UNIT = 256 << 10
 """Bytes that are copied if one of them differs."""
 
@@ -229,6 +232,27 @@ class Transfer:
                 length -= done
         return list(merged(found, EVERYTHING))
 
+    async def _lacks(
+        self, name: bytes, first: bytes, second: bytes, offset: int, count: int
+    ) -> list[Range]:
+        """
+        What the second of two data servers needs of the first one: where they have
+        different bytes, or all of much that has no holes, of which nothing at the
+        beginning is alike.
+        """
+        everything = [(offset, count)]
+        head = HEAD if count > 2 * HEAD else count
+        found = await self.differing(name, first, second, [(offset, head)])
+        if head == count:
+            return found
+        if found == [(offset, head)] and everything == await self._data(
+            first, name, offset, count
+        ):
+            return everything
+        rest = [(offset + head, count - head)]
+        found += await self.differing(name, first, second, rest)
+        return list(merged(found, EVERYTHING))
+
     async def _isEmpty(self, uuid: bytes, name: bytes) -> bool:
         """
         Has a data server nothing but a hole?
@@ -332,7 +356,7 @@ class Transfer:
                     else None
                 )
                 if found is None:
-                    found = await self.differing(name, source.uuid, uuid, todo)
+                    found = await self._lacks(name, source.uuid, uuid, offset, count)
                 todo = found
             except Unsupported:
                 compared = False

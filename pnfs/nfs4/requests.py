@@ -397,19 +397,33 @@ def exchangeId(verifier: bytes, owner: bytes, flags: int) -> bytes:
 
 
 def createSession(
-    clientid: int, sequence: int, back: bool, slots: int, ioBytes: int, program: int
+    clientid: int,
+    sequence: int,
+    back: bool,
+    slots: int,
+    writeBytes: int,
+    readBytes: int,
+    program: int,
 ) -> bytes:
     """
     CREATE_SESSION.
 
     @param back: ask for the connection to be the back channel too.
-    @param ioBytes: the largest READ or WRITE wanted.
+    @param writeBytes: the largest WRITE wanted; C{readBytes}: likewise.
     """
-    most = ioBytes + 4096
     return b"".join(
         (
             struct.pack(">IQII", 43, clientid, sequence, 2 if back else 0),
-            struct.pack(">IIIIIII", 0, most, most, 4096, 16, slots, 0),
+            struct.pack(
+                ">IIIIIII",
+                0,
+                writeBytes + 4096,
+                readBytes + 4096,
+                4096,
+                16,
+                slots,
+                0,
+            ),
             struct.pack(">IIIIIII", 0, 65536, 4096, 0, 2, 1, 0),
             struct.pack(">III", program, 1, 0),
         )

@@ -60,6 +60,7 @@ class SessionHolder:
 
     @ivar clientid: as the server gave it; changes when the server forgets us.
     @ivar ioBytes: the largest READ or WRITE the session takes.
+    @ivar readBytes: the largest READ, which may be larger.
     @ivar serverOwner: C{so_major_id} of the server.
     @ivar onNewClientid: called with no arguments after the server gave a new
         client ID: state held under the old one is gone.
@@ -79,6 +80,7 @@ class SessionHolder:
         flags: int = EXCHGID4_FLAG_USE_PNFS_MDS,
         slots: int = 32,
         ioBytes: int = 1 << 20,
+        readBytes: int = 0,
         callbackProgram: int = 0,
         callTimeout: float = 30.0,
         deadline: float = 60.0,
@@ -87,6 +89,8 @@ class SessionHolder:
         @param rpc: L{pnfs.rpc.client.RPCClient}, or what can C{call} and C{close}.
         @param owner: C{co_ownerid}; verifier: 8 bytes of this start.
         @param credential: as on the wire, for every call.
+        @param ioBytes: the largest READ or WRITE wanted.
+        @param readBytes: the largest READ, if that is more.
         @param callbackProgram: not 0: ask for a back channel to that program.
         @param deadline: seconds after which a COMPOUND that could not be executed
             fails with L{Unreachable}.
@@ -100,6 +104,7 @@ class SessionHolder:
         self._flags = flags
         self._slots = slots
         self._wantedBytes = ioBytes
+        self._wantedRead = max(ioBytes, readBytes)
         self._program = callbackProgram
         self._timeout = callTimeout
         self._deadline = deadline
@@ -111,6 +116,7 @@ class SessionHolder:
         self._patient = True
         self.clientid = 0
         self.ioBytes = ioBytes
+        self.readBytes = self._wantedRead
         self.serverOwner = b""
         self.serverFlags = 0
         self.onNewClientid: Callable[[], None] = lambda: None
@@ -192,6 +198,7 @@ class SessionHolder:
                 self._program != 0,
                 self._slots,
                 self._wantedBytes,
+                self._wantedRead,
                 self._program,
             ),
             until,
@@ -202,6 +209,7 @@ class SessionHolder:
         results.uint32()
         _, maxRequest, maxResponse, _, _, slots = (results.uint32() for _ in range(6))
         self.ioBytes = min(self._wantedBytes, maxRequest - 1024, maxResponse - 1024)
+        self.readBytes = min(self._wantedRead, maxResponse - 1024)
         session = Slots(sessionid, max(1, min(slots, self._slots)), self.ioBytes)
         if clientid != self.clientid:
             await self._reclaimComplete(session, until)

@@ -193,7 +193,7 @@ class Attacker:
         clientid, sequence = results.uint64(), results.uint32()
         results = self._call(
             struct.pack(">III", 0, 1, 1)
-            + requests.createSession(clientid, sequence, False, 4, 1 << 20, 0)
+            + requests.createSession(clientid, sequence, False, 4, 1 << 20, 1 << 20, 0)
         )
         assert results is not None
         results.operation(43)

@@ -110,7 +110,7 @@ def mdsOperations(fh: bytes, stateid: bytes, layout: bytes) -> list[bytes]:
         _u32(33) + opaque(b"file"),
         struct.pack(">II", 52, 0),
         requests.exchangeId(b"verifier", b"somebody", 0x20000),
-        requests.createSession(clientid, 1, True, 64, MIB, 0x40000000),
+        requests.createSession(clientid, 1, True, 64, MIB, MIB, 0x40000000),
         requests.destroySession(bytes(16)),
         requests.destroyClientid(clientid),
         requests.bindConnToSession(bytes(16), 3),
@@ -153,7 +153,7 @@ def dsOperations(fh: bytes) -> list[bytes]:
         requests.deallocate(ANONYMOUS_STATEID, 3, 1000),
         requests.ioAdvise(ANONYMOUS_STATEID, 0, 10, 3),
         requests.exchangeId(b"verifier", b"somebody", 0x40000),
-        requests.createSession(1, 1, False, 64, MIB, 0),
+        requests.createSession(1, 1, False, 64, MIB, MIB, 0),
         requests.reclaimComplete(),
     ]
 

@@ -133,6 +133,39 @@ class FileRepairTests(RepairCase):
         self.assertRepaired()
         self.assertLessEqual(self.told, 100_000 + 2 * 4096)
 
+    def test_allDiffers(self) -> None:
+        """
+        Of a mirror that has nothing right at the beginning no more is compared before
+        it is copied, only afterwards.
+        """
+        self.patch(pnfs.mds.transfer, "STEP", 2 * SIZE)
+        self.patch(pnfs.mds.transfer, "HEAD", 8192)
+        self.put(0, pattern(SIZE, 5))
+        compared: list[int] = []
+        checksums = self.good.checksums  # type: ignore[attr-defined]
+
+        async def noted(name: bytes, offset: int, count: int, unit: int) -> Any:
+            compared.append(count)
+            return await checksums(name, offset, count, unit)
+
+        self.patch(self.good, "checksums", noted)
+        self.now(self.finish())
+        self.assertRepaired()
+        self.assertEqual(self.told, SIZE)
+        self.assertEqual(compared, [8192, SIZE])
+
+    def test_holesBehind(self) -> None:
+        """
+        But if there are holes behind that, what differs there is found.
+        """
+        self.patch(pnfs.mds.transfer, "STEP", 2 * SIZE)
+        self.patch(pnfs.mds.transfer, "HEAD", 8192)
+        self.put(0, pattern(65536, 5))
+        self.now(self.data.deallocate(self.export, self.inode, 65536, 131072))
+        self.now(self.finish())
+        self.assertRepaired()
+        self.assertEqual(self.told, 200_704)
+
     def test_ahead(self) -> None:
         """
         What was copied while nobody wrote is not copied again while everybody waits,

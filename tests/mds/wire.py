@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from pnfs.rpc.errors import ConnectionClosed
 from pnfs.rpc.hub import Hub
+from pnfs.rpc.limits import Limits
 from pnfs.rpc.protocol import RPCProtocol
 from pnfs.values import Piece
 
@@ -148,9 +149,16 @@ class MemoryRPCClient:
     after loss.
     """
 
-    def __init__(self, wire: Wire, address: tuple[str, int], clock: Any) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        address: tuple[str, int],
+        clock: Any,
+        limits: Optional[Limits] = None,
+    ) -> None:
         self._wire = wire
         self._address = address
+        self._limits = limits
         self._clock = clock
         self._protocol: Optional[RPCProtocol] = None
         self.calls = 0
@@ -172,7 +180,7 @@ class MemoryRPCClient:
         if protocol is None or protocol.peer.closed:
             if self._address not in self._wire.hosts:
                 return fail(ConnectionClosed("connection refused"))
-            protocol = self._protocol = RPCProtocol(Hub([], self._clock))
+            protocol = self._protocol = RPCProtocol(Hub([], self._clock, self._limits))
             self._wire.connect(self._address, protocol)
         return protocol.peer.call(
             program, version, procedure, credential or bytes(16), pieces, timeout or 30

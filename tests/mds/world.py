@@ -101,14 +101,14 @@ class SiteCase(SynchronousTestCase):
             pnfs.mds.service,
             "RPCClient",
             lambda reactor, host, port, **more: MemoryRPCClient(
-                self.wire, (host, port), self.clock
+                self.wire, (host, port), self.clock, more.get("limits")
             ),
         )
         self.patch(
             pnfs.ds.service,
             "RPCClient",
             lambda reactor, host, port, **more: MemoryRPCClient(
-                self.wire, (host, port), self.clock
+                self.wire, (host, port), self.clock, more.get("limits")
             ),
         )
         self.backends = [

@@ -67,7 +67,7 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(found.eia_clientowner.co_ownerid, b"owner")
         self.assertEqual(found.eia_flags, 7)
         made = self.decoded(
-            requests.createSession(9, 1, True, 8, 1 << 20, 0x40000000),
+            requests.createSession(9, 1, True, 8, 1 << 20, 1 << 20, 0x40000000),
             43,
             CREATE_SESSION4args,
         )

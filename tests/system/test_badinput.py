@@ -57,7 +57,7 @@ class Client:
         results.operation(42)
         clientid, sequence = results.uint64(), results.uint32()
         results = self.call(
-            requests.createSession(clientid, sequence, False, 1, 1 << 20, 0)
+            requests.createSession(clientid, sequence, False, 1, 1 << 20, 1 << 20, 0)
         )
         results.operation(43)
         self.session = results.fixed(16)

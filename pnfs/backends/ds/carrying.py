@@ -28,6 +28,7 @@ async def carry(
     sourceOffset: int,
     count: int,
     seconds: Callable[[], float],
+    block: int = BLOCK,
 ) -> WriteResult:
     """
     Copy the beginning of a range: as much as can be done in L{SECONDS}.
@@ -36,12 +37,13 @@ async def carry(
         the source, behind which there are zeros.
     @param write: puts bytes at an offset.
     @param seconds: the monotonic clock.
+    @param block: bytes that are read at a time.
     @return: how far it has come.
     """
     if not count:
         return await write(offset, memoryview(b""))
     until = seconds() + SECONDS
-    blocks = iter(range(0, count, BLOCK))
+    blocks = iter(range(0, count, block))
     results: dict[int, WriteResult] = {}
     over = False
 
@@ -61,7 +63,7 @@ async def carry(
             start = next(blocks, count)
             if start == count:
                 break
-            length = min(BLOCK, count - start)
+            length = min(block, count - start)
             try:
                 results[start] = result = await one(start, length)
             except Exception:
@@ -70,7 +72,7 @@ async def carry(
             if result.count < length or seconds() >= until:
                 over = True
 
-    await gather([oneAfterTheOther() for _ in range(min(BLOCKS, -(-count // BLOCK)))])
+    await gather([oneAfterTheOther() for _ in range(min(BLOCKS, -(-count // block)))])
     done = 0
     committed = int(Stable.FILE_SYNC)
     # They were begun in order, and none is left under way.
@@ -81,7 +83,7 @@ async def carry(
         if result.verifier != results[0].verifier:
             # Written under two verifiers: it must equal neither.
             return WriteResult(done, Stable.UNSTABLE, bytes(8))
-        if result.count < min(BLOCK, count - start):
+        if result.count < min(block, count - start):
             break
     return WriteResult(done, committed, results[0].verifier)
 

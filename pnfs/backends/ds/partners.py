@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pnfs.backends.ds.carrying import carry
+from pnfs.backends.ds.carrying import BLOCK, carry
 from pnfs.backends.ds.remote import backendError
 from pnfs.backends.errors import BackendError, PartnerFailed
 from pnfs.nfs4 import requests
@@ -24,6 +24,19 @@ from pnfs.xdr.errors import XDRError
 
 FLUSH = 16 << 20
 """Bytes after which what has come is brought to the disk, while more comes."""
+
+LARGE = 4 << 20
+"""
+The largest READ of a data server: whoever has much to copy asks for so much at a time.
+A READ costs less of what it is sent with than of what it is received with, which is the
+processor of the one that is filled.
+"""
+
+MUCH = 64 << 20
+"""
+Bytes of a copy that are read in large pieces. Less is asked for where the copying is
+limited, and clients are not to wait for large pieces to be written.
+"""
 
 CONNECT_SECONDS = 1.5
 """
@@ -94,6 +107,7 @@ class Partners:
             sourceOffset,
             count,
             self._seconds,
+            max(BLOCK, min(LARGE, client.readBytes)) if count >= MUCH else BLOCK,
         )
 
     async def _reach(self, source: CopySource) -> Any:
@@ -154,7 +168,7 @@ async def _read(client: Any, source: CopySource, offset: int, count: int) -> Rea
     got = 0
     eof = False
     while not eof and got < count:
-        want = min(count - got, client.ioBytes)
+        want = min(count - got, client.readBytes)
         try:
             results = await client.compound(
                 [

@@ -74,6 +74,27 @@ class PartnersTests(SiteCase):
         self.assertEqual(result.verifier, self.here.verifier)
         self.assertTrue(self.content() == bytes(7) + self.data[1000:][:2_500_000])
 
+    def test_large(self) -> None:
+        """
+        Much is read in large pieces, less than that in smaller ones, which clients
+        have to wait for.
+        """
+        self.patch(pnfs.backends.ds.partners, "MUCH", 3_000_000)
+        asked: list[int] = []
+        readNow = self.there.readNow
+
+        def noted(name: bytes, offset: int, count: int) -> Any:
+            asked.append(count)
+            return readNow(name, offset, count)
+
+        self.patch(self.there, "readNow", noted)
+        self.now(self.fetch(self.source(1), 0, 0, 3_000_000))
+        self.assertEqual(asked, [3_000_000])
+        self.assertTrue(self.content() == self.data)
+        asked.clear()
+        self.now(self.fetch(self.source(1), 0, 0, 2_999_999))
+        self.assertEqual(asked, [BLOCK, BLOCK, 2_999_999 - 2 * BLOCK])
+
     def test_behindEnd(self) -> None:
         """
         Behind the end of the source there are zeros.
