@@ -82,18 +82,19 @@ class Absentees:
         intents.resume({whoIs(client) for client in server.clients})
         self.found = len(intents.absent)
         while intents.absent:
-            files = list(intents.absent)
+            known = server.exports.byId
+            # Those of an export that is not configured now have to wait until it is.
+            files = [file for file in intents.absent if file[0] in known]
             for at in range(0, len(files), AT_ONCE):
                 await gather([self._fence(*file) for file in files[at : at + AT_ONCE]])
             if intents.absent:
                 await pause(server.clock, RETRY_SECONDS)
 
     async def _fence(self, exportId: int, handle: bytes) -> None:
-        export = self._server.exports.byId.get(exportId)
+        export = self._server.exports.byId[exportId]
         try:
-            if export is not None:
-                inode = await export.backend.byHandle(handle)
-                await self._data.fence(export, inode)
+            inode = await export.backend.byHandle(handle)
+            await self._data.fence(export, inode)
         except NoSuchObject:
             # Removed.
             pass

@@ -5,6 +5,7 @@ metadata server, but reaches the data servers.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from pnfs.backends.errors import BackendError
@@ -15,6 +16,7 @@ from tests.layouts import linux
 from tests.mds.faulty import pattern
 from tests.mds.test_repairs import FLEX, RepairsCase
 from tests.mds.test_service import ROOT, Mounted
+from tests.nfs4.ops.files import lockNew
 
 SIZE = 9000
 
@@ -73,7 +75,13 @@ class AbsentCase(RepairsCase):
         """
         client = self.other.client
         op = requests.open_(client.clientid, b"opener", b"f", requests.SHARE_BOTH, None)
-        return self.other.run(ROOT, op).status  # type: ignore[no-any-return]
+        return self.status(ROOT, op)
+
+    def status(self, *ops: Any) -> int:
+        """
+        How a COMPOUND of the other client ends.
+        """
+        return self.other.run(*ops).status  # type: ignore[no-any-return]
 
 
 class AbsentTests(AbsentCase):
@@ -160,6 +168,51 @@ class AbsentTests(AbsentCase):
         self.untilOver()
         self.rest(1)
         self.assertEqual(self.mds.context.layouts.writers.unfenced, set())
+
+    def test_exportAway(self) -> None:
+        """
+        A file of an export that is not configured any more is fenced when it is again,
+        also by a server that is started later.
+        """
+        self.restart()
+        exports = self.mds.context.exports.byId
+        export = exports.pop(self.export.id)
+        self.untilOver()
+        self.rest(20)
+        self.restart()
+        exports = self.mds.context.exports.byId
+        exports.pop(export.id)
+        self.rest(20)
+        self.assertEqual(self.direct(b"nobody else has it"), 0)
+        exports[export.id] = self.export
+        self.assertEqual(self.open(), nfsstat4.NFS4ERR_DELAY)
+        self.rest(10)
+        self.assertEqual(self.open(), 0)
+        self.assertEqual(self.direct(b"late"), nfsstat4.NFS4ERR_PNFS_NO_LAYOUT)
+
+    def test_othersWait(self) -> None:
+        """
+        Nobody gets a lock or a delegation meanwhile, nor a layout, though it has the
+        file open since before the restart.
+        """
+        self.restart()
+        layouts = self.mds.context.layouts
+        self.untilOver()
+        # As if it had reclaimed this.
+        unfenced = layouts.writers.unfenced
+        layouts.writers.unfenced = set()
+        fh, stateid = self.other.create(b"f")
+        layouts.writers.unfenced = unfenced
+        want = struct.pack(">III", 56, 0x0200, 4)
+        locked = lockNew(stateid, 2, 0, 10)
+        wanted = requests.layoutget(FLEX, 2, stateid)
+        for op in (want, locked, wanted):
+            self.assertEqual(
+                self.status(requests.putfh(fh), op), nfsstat4.NFS4ERR_DELAY
+            )
+        self.rest(1)
+        for op in (want, locked, wanted):
+            self.assertEqual(self.status(requests.putfh(fh), op), 0)
 
     def test_returned(self) -> None:
         """
