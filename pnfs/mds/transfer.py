@@ -18,7 +18,7 @@ and nobody shortens the file while a piece is being copied.
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Sequence
 
 import attrs
 from twisted.internet.defer import DeferredSemaphore
@@ -61,7 +61,10 @@ MUCH = 16 << 20
 """Bytes of which it is worth knowing that the data server has none of them."""
 
 EXTENTS = 16
-"""Pieces of data in a step, with holes between them, that are asked for one by one."""
+"""
+Pieces of data in a step, with holes between them, that are asked for one by one; and
+holes that are made one by one.
+"""
 
 
 class Transfer:
@@ -209,7 +212,13 @@ class Transfer:
 
         @raise Unsupported: one of them cannot tell.
         """
-        found: list[Range] = []
+        return (await self._compare(name, first, second, ranges)).differing
+
+    async def _compare(
+        self, name: bytes, first: bytes, second: bytes, ranges: Iterable[Range]
+    ) -> _Compared:
+        data: list[Range] = []
+        zeros: list[Range] = []
         for offset, length in steps(ranges, STEP):
             while length:
                 sums = await gather(
@@ -226,15 +235,16 @@ class Transfer:
                 for number in range(count):
                     if sums[0][number] != sums[1][number]:
                         at = number * UNIT
+                        found = data if sums[0][number] else zeros
                         found.append((offset + at, min(UNIT, length - at)))
                 done = min(count * UNIT, length)
                 offset += done
                 length -= done
-        return list(merged(found, EVERYTHING))
+        return _Compared(data, zeros)
 
     async def _lacks(
         self, name: bytes, first: bytes, second: bytes, offset: int, count: int
-    ) -> list[Range]:
+    ) -> _Compared:
         """
         What the second of two data servers needs of the first one: where they have
         different bytes, or all of much that has no holes, of which nothing at the
@@ -242,16 +252,15 @@ class Transfer:
         """
         everything = [(offset, count)]
         head = HEAD if count > 2 * HEAD else count
-        found = await self.differing(name, first, second, [(offset, head)])
+        found = await self._compare(name, first, second, [(offset, head)])
         if head == count:
             return found
-        if found == [(offset, head)] and everything == await self._data(
+        if found.differing == [(offset, head)] and everything == await self._data(
             first, name, offset, count
         ):
-            return everything
+            return _Compared(everything, [])
         rest = [(offset + head, count - head)]
-        found += await self.differing(name, first, second, rest)
-        return list(merged(found, EVERYTHING))
+        return found + await self._compare(name, first, second, rest)
 
     async def _isEmpty(self, uuid: bytes, name: bytes) -> bool:
         """
@@ -347,7 +356,7 @@ class Transfer:
 
         async def copy(offset: int, count: int) -> int:
             done = 0
-            todo = [(offset, count)]
+            todo = pieces = [(offset, count)]
             compared = True
             try:
                 found = (
@@ -355,12 +364,17 @@ class Transfer:
                     if empty
                     else None
                 )
-                if found is None:
-                    found = await self._lacks(name, source.uuid, uuid, offset, count)
-                todo = found
+                if found is not None:
+                    todo = pieces = found
+                else:
+                    lacks = await self._lacks(name, source.uuid, uuid, offset, count)
+                    todo = pieces = lacks.differing
+                    done = await clear(list(merged(lacks.zeros, EVERYTHING)))
+                    if done:
+                        pieces = list(merged(lacks.data, EVERYTHING))
             except Unsupported:
                 compared = False
-            for at, length in todo:
+            for at, length in pieces:
                 while length:
                     part = min(length, piece)
                     until = await pace.begin(part)
@@ -382,6 +396,25 @@ class Transfer:
                 left.extend(await self.differing(name, source.uuid, uuid, todo))
             return done
 
+        async def clear(zeros: Sequence[Range]) -> int:
+            """
+            Have holes there. Each of them takes a while, so not of very many.
+
+            @return: bytes; 0 if they are to be copied.
+            """
+            if not zeros or len(zeros) > EXTENTS:
+                return 0
+            for at, length in zeros:
+                try:
+                    await self._servers.onFile(uuid, _deallocating(name, at, length))
+                except Unsupported:
+                    return 0
+            verifiers.add(await commit())
+            cleared = sum(length for _, length in zeros)
+            if task.key is None:
+                await task.told(cleared)
+            return cleared
+
         only = _only(task.live, source)
         piece = task.pace.piece(STEP)
         # Truncations wait for a step that is made in a shared turn, so rest before it.
@@ -401,6 +434,32 @@ class Transfer:
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
         return sorted(left)
+
+
+@attrs.frozen
+class _Compared:
+    """
+    Where a data server differs from the one that is right.
+
+    @ivar data: what that one has there; C{zeros}: where it has nothing else.
+    """
+
+    data: Sequence[Range]
+    zeros: Sequence[Range]
+
+    @property
+    def differing(self) -> list[Range]:
+        """
+        All of it.
+        """
+        return list(merged([*self.data, *self.zeros], EVERYTHING))
+
+    def __add__(self, other: _Compared) -> _Compared:
+        return _Compared([*self.data, *other.data], [*self.zeros, *other.zeros])
+
+
+def _deallocating(name: bytes, offset: int, length: int) -> Callable[[Any], Any]:
+    return lambda ds: ds.deallocate(name, offset, length)
 
 
 def _size(found: Mapping[bytes, ObjectAttributes]) -> int:

@@ -156,7 +156,7 @@ class FileRepairTests(RepairCase):
 
     def test_holesBehind(self) -> None:
         """
-        But if there are holes behind that, what differs there is found.
+        But if there are holes behind that, they are holes afterwards.
         """
         self.patch(pnfs.mds.transfer, "STEP", 2 * SIZE)
         self.patch(pnfs.mds.transfer, "HEAD", 8192)
@@ -165,6 +165,18 @@ class FileRepairTests(RepairCase):
         self.now(self.finish())
         self.assertRepaired()
         self.assertEqual(self.told, 200_704)
+        used = [ds.inner.peek(self.placement().name).used for ds in self.pair()]
+        self.assertEqual(used[0], used[1])
+
+    def test_holesCopied(self) -> None:
+        """
+        On a data server that cannot make holes they are zeros.
+        """
+        self.put(0, pattern(65536, 5))
+        self.now(self.data.deallocate(self.export, self.inode, 65536, 131072))
+        self.stale.failing["deallocate"] = Unsupported("no")
+        self.now(self.finish())
+        self.assertRepaired()
 
     def test_ahead(self) -> None:
         """
