@@ -33,9 +33,6 @@ from pnfs.mds.placed import placedFiles
 from pnfs.mds.targets import Impossible
 from pnfs.mds.withdrawal import pause
 
-FILES = 4
-"""Files of a job that are moved at the same time."""
-
 RETRY_SECONDS = 5.0
 """After a round in which something has failed."""
 
@@ -304,7 +301,8 @@ class Jobs:
 
         @return: something has failed that may work later.
         """
-        places = DeferredSemaphore(FILES)
+        files = job.pace.files
+        places = DeferredSemaphore(files)
         running: set[Deferred[bool]] = set()
         again = False
 
@@ -328,7 +326,7 @@ class Jobs:
                 mine = Deferred.fromCoroutine(self._one(job, export, handle))
                 running.add(mine)
                 mine.addBoth(over, mine)
-            for _ in range(FILES):
+            for _ in range(files):
                 await places.acquire()
         except CancelledError:
             for each in list(running):

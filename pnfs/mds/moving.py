@@ -109,12 +109,15 @@ class Moving:
         @param pace: how fast.
         @return: what is left to be done.
         """
-        placement = await self._load(export, inode)
         if inode.size <= SMALL:
             return {}
         key = (export.id, inode.handle)
-        tasks = [attrs.evolve(task, pace=pace) for task in _tasks(placement, told, key)]
-        done = await gather([self._transfer.ahead(task) for task in tasks])
+        async with pace.large():
+            placement = await self._load(export, inode)
+            tasks = [
+                attrs.evolve(task, pace=pace) for task in _tasks(placement, told, key)
+            ]
+            done = await gather([self._transfer.ahead(task) for task in tasks])
         return {task.uuid: ready for task, ready in zip(tasks, done)}
 
     async def finish(

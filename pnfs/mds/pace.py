@@ -2,13 +2,15 @@
 """
 How fast something may go that is limited to so many bytes in a second, however many
 take part in it: one after the other, so that there are no bursts beside which clients
-would have to wait.
+would have to wait. And how many files at the same time.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from contextlib import asynccontextmanager
+from typing import AsyncIterator, Callable, Optional
 
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
 from pnfs.mds.withdrawal import pause
@@ -18,6 +20,16 @@ SHARE = 8
 
 SMALLEST = 256 << 10
 """Bytes of a piece in any case."""
+
+
+FILES = 16
+"""
+Files that are worked on at the same time, if there is no limit: each waits for answers
+mostly.
+"""
+
+LARGE = 4
+"""Files of which much is copied at the same time; all, if there is a limit."""
 
 
 class Pace:
@@ -33,6 +45,28 @@ class Pace:
         self._clock = clock
         self._limit = limit
         self._free = 0.0
+        self._large = DeferredSemaphore(LARGE)
+
+    @property
+    def files(self) -> int:
+        """
+        How many to work on at the same time.
+        """
+        return LARGE if self._limit() else FILES
+
+    @asynccontextmanager
+    async def large(self) -> AsyncIterator[None]:
+        """
+        While much of a file is copied: small ones go past those that wait for that.
+        """
+        if self._clock is None:
+            yield
+            return
+        await self._large.acquire()
+        try:
+            yield
+        finally:
+            self._large.release()
 
     def piece(self, count: int) -> int:
         """

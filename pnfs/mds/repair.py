@@ -66,12 +66,15 @@ class FileRepair:
         @return: what is left to be done.
         @raise BackendError: it cannot be done now.
         """
-        placement = await export.backend.loadPlacement(inode)
-        if placement is None or uuid not in placement.stale or inode.size <= SMALL:
+        if inode.size <= SMALL:
             return []
-        await self._create(inode, placement, uuid)
-        task = attrs.evolve(_task(placement, uuid, told), pace=pace)
-        return await self.transfer.ahead(task)
+        async with pace.large():
+            placement = await export.backend.loadPlacement(inode)
+            if placement is None or uuid not in placement.stale:
+                return []
+            await self._create(inode, placement, uuid)
+            task = attrs.evolve(_task(placement, uuid, told), pace=pace)
+            return await self.transfer.ahead(task)
 
     async def finish(
         self, export: Any, inode: Inode, uuid: bytes, ready: list[Source], told: Told

@@ -39,9 +39,6 @@ from pnfs.values import Inode, Placement
 
 REASON = "mirror repaired"
 
-FILES = 4
-"""Files that are repaired at the same time."""
-
 PAGE = 1000
 """Files that the index is asked for at a time."""
 
@@ -267,7 +264,8 @@ class Repairs:
         """
         Repair each file once.
         """
-        places = DeferredSemaphore(FILES)
+        files = self.pace.files
+        places = DeferredSemaphore(files)
         try:
             async for export, handle in self._files(sorted(self._wanted), True):
                 if not await self._needed(export, handle):
@@ -277,7 +275,7 @@ class Repairs:
                 self._running.add(running)
                 running.addErrback(_failed)
                 running.addBoth(self._over, running, places)
-            for _ in range(FILES):
+            for _ in range(files):
                 await places.acquire()
         except CancelledError:
             for running in list(self._running):

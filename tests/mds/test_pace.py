@@ -4,11 +4,11 @@ Tests of L{pnfs.mds.pace}: a limit of bytes in a second.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pnfs.mds.pace import SMALLEST, Pace
+from pnfs.mds.pace import LARGE, SMALLEST, Pace
 
 
 class PaceTests(SynchronousTestCase):
@@ -69,6 +69,30 @@ class PaceTests(SynchronousTestCase):
         self.assertNoResult(spent)
         self.clock.advance(0.2)
         self.successResultOf(spent)
+
+    def test_large(self) -> None:
+        """
+        Much is copied of a few files at a time; who gives up waiting takes no place.
+        """
+        gates: list[Deferred[None]] = []
+
+        async def copy() -> None:
+            async with self.pace.large():
+                gates.append(Deferred())
+                await gates[-1]
+
+        files = [Deferred.fromCoroutine(copy()) for _ in range(LARGE + 2)]
+        self.assertEqual(len(gates), LARGE)
+        files[LARGE].cancel()
+        self.failureResultOf(files[LARGE], CancelledError)
+        gates[0].callback(None)
+        gates[1].errback(ValueError())
+        self.failureResultOf(files[1], ValueError)
+        self.assertEqual(len(gates), LARGE + 1)
+        for gate in gates[2:]:
+            gate.callback(None)
+        for file in (files[0], *files[2:LARGE], files[-1]):
+            self.successResultOf(file)
 
     def test_unlimited(self) -> None:
         """
