@@ -162,11 +162,11 @@ class Mover:
         found: Optional[Placement] = await file.export.backend.loadPlacement(file.inode)
         return found
 
-    async def _tidy(self, file: FileState) -> None:
+    async def _tidy(self, file: FileState, fenced: bool = False) -> None:
         def idle() -> bool:
             return not (file.opens or file.layouts or file.delegations)
 
-        await self._data.moving.tidy(file.export, file.inode, idle)
+        await self._data.moving.tidy(file.export, file.inode, idle, fenced)
 
     async def _move(
         self,
@@ -220,16 +220,16 @@ class Mover:
         async with alone(self._server, file, REASON):
             await moving.finish(export, inode, ready, tell, check)
         self.switched += 1
-        await self._settled(file)
+        await self._settled(file, True)
         await pace.spent(late)
         return True
 
-    async def _settled(self, file: FileState) -> bool:
+    async def _settled(self, file: FileState, fenced: bool = False) -> bool:
         """
         Tidy up. What cannot be reached now waits: the file is where it is to be.
         """
         try:
-            await self._tidy(file)
+            await self._tidy(file, fenced)
         except Unreachable:
             return False
         return True

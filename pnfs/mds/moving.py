@@ -182,12 +182,17 @@ class Moving:
             self._turns.give(key)
 
     async def tidy(
-        self, export: Any, inode: Inode, idle: Callable[[], bool] = lambda: False
+        self,
+        export: Any,
+        inode: Inode,
+        idle: Callable[[], bool] = lambda: False,
+        fenced: bool = False,
     ) -> None:
         """
         Take away what the file does not use, if there is anything.
 
         @param idle: nobody writes the file: its time of modification is to be kept.
+        @param fenced: L{finish} has just been done, and data servers know the epoch.
         @raise Unreachable: a data server does not answer.
         """
         placement = await export.backend.loadPlacement(inode)
@@ -198,7 +203,8 @@ class Moving:
         for uuid in uuids:
             if not self._servers.up(uuid):
                 raise Unreachable("where something is left does not answer")
-        await self._servers.fenceAll(placement)
+        if not fenced:
+            await self._servers.fenceAll(placement)
         outcomes = await gatherOutcomes(
             [self._takeAway(placement, uuid, inode.size, idle) for uuid in uuids]
         )
