@@ -250,15 +250,14 @@ class Transfer:
         different bytes, or all of much that has no holes, of which nothing at the
         beginning is alike.
         """
-        everything = [(offset, count)]
         head = HEAD if count > 2 * HEAD else count
         found = await self._compare(name, first, second, [(offset, head)])
         if head == count:
             return found
-        if found.differing == [(offset, head)] and everything == await self._data(
+        if found.differing == [(offset, head)] and await self._isFull(
             first, name, offset, count
         ):
-            return _Compared(everything, [])
+            return _Compared([(offset, count)], [])
         rest = [(offset + head, count - head)]
         return found + await self._compare(name, first, second, rest)
 
@@ -271,6 +270,15 @@ class Transfer:
                 await self._servers.onFile(uuid, lambda ds: ds.seek(name, 0, False))
                 is None
             )
+        except Unsupported:
+            return False
+
+    async def _isFull(self, uuid: bytes, name: bytes, offset: int, count: int) -> bool:
+        """
+        Has a data server no hole there?
+        """
+        try:
+            return await self._data(uuid, name, offset, count) == [(offset, count)]
         except Unsupported:
             return False
 

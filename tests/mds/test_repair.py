@@ -154,6 +154,17 @@ class FileRepairTests(RepairCase):
         self.assertEqual(self.told, SIZE)
         self.assertEqual(compared, [8192, SIZE])
 
+    def test_allDiffersWithoutSeek(self) -> None:
+        """
+        What is copied is compared also if nobody can tell where there are holes.
+        """
+        self.patch(pnfs.mds.transfer, "STEP", 2 * SIZE)
+        self.patch(pnfs.mds.transfer, "HEAD", 8192)
+        self.put(0, pattern(SIZE, 5))
+        for ds in self.pair():
+            ds.failing["seek"] = Unsupported("no")
+        self.assertDamageSeen()
+
     def test_holesBehind(self) -> None:
         """
         But if there are holes behind that, they are holes afterwards.
@@ -223,6 +234,12 @@ class FileRepairTests(RepairCase):
     def test_damaged(self) -> None:
         """
         A mirror that is not what was copied there does not count.
+        """
+        self.assertDamageSeen()
+
+    def assertDamageSeen(self) -> None:
+        """
+        What is copied wrongly is found to be wrong.
         """
         copy = self.stale.copy  # type: ignore[attr-defined]
 
