@@ -97,10 +97,12 @@ class Resilvering:
         @return: nothing is to be done for this one any more.
         """
         export = self._server.exports.byId.get(intent.export)
+        if export is None:
+            # It is not configured now.
+            return False
         try:
-            if export is not None:
-                inode = await export.backend.byHandle(intent.handle)
-                await self._compare(export, inode)
+            inode = await export.backend.byHandle(intent.handle)
+            await self._compare(export, inode)
         except NoSuchObject:
             # Removed, or its data file is gone, which is another matter.
             pass

@@ -121,6 +121,18 @@ class ResilveringTests(RepairsCase):
         self.rest(60)
         self.assertSame()
 
+    def test_exportAway(self) -> None:
+        """
+        They are made the same when their export is configured again.
+        """
+        exports = self.mds.context.exports.byId
+        export = exports.pop(self.export.id)
+        self.expire()
+        exports[self.export.id] = export
+        self.assertTrue(self.differ())
+        self.rest(60)
+        self.assertSame()
+
     def test_notDegraded(self) -> None:
         """
         Also where files do not go on without lost mirrors.
