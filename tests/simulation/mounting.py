@@ -257,13 +257,20 @@ class RecoveringMount(Mount):
 
     async def closeFile(self, opened: OpenFile, flush: bool = True) -> None:
         """
-        Close it.
+        Close it. What was written while it was locked is written before it is unlocked,
+        as Linux does, or never: the next one may write there as soon as it is.
         """
+        failed = bool(flush and opened.lockStateid)
         try:
-            await opened.unlock()
+            try:
+                if failed:
+                    await opened.file.flush()
+                    failed = False
+            finally:
+                await opened.unlock()
         finally:
             self.opened.pop(opened, None)
-            await opened.file.close(flush)
+            await opened.file.close(flush and not failed)
 
     # -- recovery --------------------------------------------------------------------
 
