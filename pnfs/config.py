@@ -48,7 +48,8 @@ from pnfs.configvalues import (
 @attrs.frozen
 class LimitsConfig:
     """
-    @ivar io: the largest READ or WRITE in bytes.
+    @ivar io: the largest READ or WRITE of a client in bytes; data servers read more from
+        each other at a time.
     @ivar slots: requests of one session at a time.
     @ivar connections: at a time.
     @ivar queued: reply bytes waiting for one connection.

@@ -81,6 +81,13 @@ class Absentees:
             await pause(server.clock, GRACE_SECONDS)
         intents.resume({whoIs(client) for client in server.clients})
         self.found = len(intents.absent)
+        away = {export for export, _ in intents.absent} - server.exports.byId.keys()
+        if away:
+            _log.warn(
+                "writers of {exports} exports that are not configured have not come "
+                "back: their files are fenced when those are configured again",
+                exports=len(away),
+            )
         while intents.absent:
             known = server.exports.byId
             # Those of an export that is not configured now have to wait until it is.

@@ -21,7 +21,6 @@ SHARE = 8
 SMALLEST = 256 << 10
 """Bytes of a piece in any case."""
 
-
 FILES = 16
 """
 Files that are worked on at the same time, if there is no limit: each waits for answers
