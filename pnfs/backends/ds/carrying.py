@@ -12,7 +12,10 @@ from pnfs.values import ReadResult, Stable, WriteResult
 
 BLOCK = 1 << 20
 BLOCKS = 4
-"""Blocks under way at a time: what a copy may take of the memory."""
+"""
+Blocks under way at a time, or as many bytes of larger ones: what a copy may take of the
+memory, and what others wait for on their way from a slow source.
+"""
 
 SECONDS = 1.0
 """After which no further block is begun: who has asked waits for an answer."""
@@ -72,7 +75,8 @@ async def carry(
             if result.count < length or seconds() >= until:
                 over = True
 
-    await gather([oneAfterTheOther() for _ in range(min(BLOCKS, -(-count // block)))])
+    most = max(1, BLOCKS * BLOCK // block)
+    await gather([oneAfterTheOther() for _ in range(min(most, -(-count // block)))])
     done = 0
     committed = int(Stable.FILE_SYNC)
     # They were begun in order, and none is left under way.

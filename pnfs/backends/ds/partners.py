@@ -25,7 +25,7 @@ from pnfs.xdr.errors import XDRError
 FLUSH = 16 << 20
 """Bytes after which what has come is brought to the disk, while more comes."""
 
-LARGE = 4 << 20
+LARGE = 2 << 20
 """
 The largest READ of a data server: whoever has much to copy asks for so much at a time.
 A READ costs less of what it is sent with than of what it is received with, which is the

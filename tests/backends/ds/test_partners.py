@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import pnfs.backends.ds.partners
 from pnfs.backends.ds.carrying import BLOCK, BLOCKS, carry
 from pnfs.backends.ds.memory import MemoryDataServerBackend
-from pnfs.backends.ds.partners import Partners
+from pnfs.backends.ds.partners import LARGE, Partners
 from pnfs.backends.errors import IOFailed, NoSpace, PartnerFailed, Unreachable
 from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
 from pnfs.values import CopySource, ReadResult, WriteResult
@@ -89,7 +89,7 @@ class PartnersTests(SiteCase):
 
         self.patch(self.there, "readNow", noted)
         self.now(self.fetch(self.source(1), 0, 0, 3_000_000))
-        self.assertEqual(asked, [3_000_000])
+        self.assertEqual(asked, [LARGE, 3_000_000 - LARGE])
         self.assertTrue(self.content() == self.data)
         asked.clear()
         self.now(self.fetch(self.source(1), 0, 0, 2_999_999))
