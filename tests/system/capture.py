@@ -28,6 +28,11 @@ CB_LAYOUTRECALL = "5"
 CB_SEQUENCE = "11"
 CB_NOTIFY_DEVICEID = "14"
 
+_ALL_IS_RPC = ["-d", "tcp.port==1-65535,rpc"]
+"""
+Linux chooses any privileged port: what it sends from 988 would be taken for Lustre.
+"""
+
 
 def requireCapture() -> None:
     """
@@ -71,7 +76,7 @@ class Capture:
 
     def _fields(self, field: str, shown: str) -> list[str]:
         return subprocess.run(
-            ["tshark", "-r", os.path.join(self.directory, "packets")]
+            ["tshark", "-r", os.path.join(self.directory, "packets"), *_ALL_IS_RPC]
             + ["-Y", shown, "-T", "fields", "-E", "occurrence=a", "-e", field],
             check=True,
             capture_output=True,
