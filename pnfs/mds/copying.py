@@ -19,6 +19,7 @@ import attrs
 from twisted.internet.defer import DeferredSemaphore
 
 from pnfs.backends.ds.carrying import carry
+from pnfs.backends.ds.partners import MUCH
 from pnfs.backends.ds.remote import gather, gatherOutcomes
 from pnfs.backends.errors import (
     BackendError,
@@ -49,6 +50,12 @@ CALLS = 16
 """
 Orders to copy for clients that are under way at data servers at the same time, in all;
 and as many in which files are repaired and moved, which must not hold up clients.
+"""
+
+ORDERS = 4
+"""
+Orders to read much that are under way for a data server: of more, each would take longer
+than an order may, and would have to be given again.
 """
 
 
@@ -121,6 +128,7 @@ class Copying:
         self._readColumn = readColumn
         self._calls = DeferredSemaphore(CALLS)
         self._pieces = DeferredSemaphore(CALLS)
+        self._large: dict[bytes, DeferredSemaphore] = {}
 
     async def slice(
         self,
@@ -182,6 +190,18 @@ class Copying:
         Copy some of a column to its place in the data file that another data server has
         of the same file.
         """
+        if count < MUCH:
+            return await self._piece(uuid, source, column, offset, count)
+        large = self._large.setdefault(uuid, DeferredSemaphore(ORDERS))
+        await large.acquire()
+        try:
+            return await self._piece(uuid, source, column, offset, count)
+        finally:
+            large.release()
+
+    async def _piece(
+        self, uuid: bytes, source: Placement, column: int, offset: int, count: int
+    ) -> WriteResult:
         await self._pieces.acquire()
         try:
             return await self._step(

@@ -156,13 +156,22 @@ class Moving:
             if missing(target, size):
                 raise Interfered("the file has grown beyond its last chunk to be")
             await gather(
-                [self._transfer.complete(t, ready.get(t.uuid, ())) for t in tasks]
+                [
+                    self._transfer.complete(task, ready.get(task.uuid, ()), found)
+                    for task in tasks
+                ]
             )
+            equal = {
+                uuid
+                for uuid, attributes in found.items()
+                if uuid not in ours
+                and (attributes.size, attributes.mtime) == (size, mtime)
+            }
             await gather(
                 [
                     self._equal(uuid, placement.name, size, mtime)
                     for uuid in target.dataServers
-                    if uuid not in placement.stale
+                    if uuid not in equal and uuid not in placement.stale
                 ]
             )
 

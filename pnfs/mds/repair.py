@@ -95,8 +95,11 @@ class FileRepair:
             if placement is None or uuid not in placement.stale:
                 return False
             await self._create(inode, placement, uuid)
-            found = await self.transfer.complete(_task(placement, uuid, told), ready)
-            mtime = max(attributes.mtime for attributes in found)
+            found = await self._servers.askAll(placement.live)
+            origins = await self.transfer.complete(
+                _task(placement, uuid, told), ready, found
+            )
+            mtime = max(attributes.mtime for attributes in origins)
             # Or to users the file would have been modified now.
             await self._servers.onFile(
                 uuid, lambda ds: ds.setattr(placement.name, SetAttributes(mtime=mtime))

@@ -25,6 +25,7 @@ from twisted.internet.defer import DeferredSemaphore
 
 from pnfs.backends.ds.remote import gather
 from pnfs.backends.errors import IOFailed, Unreachable, Unsupported
+from pnfs.mds.comparing import Comparing, Extents
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.lacking import Source, Task
@@ -40,7 +41,13 @@ LITTLE = 32 << 20
 """Bytes that are left to be compared while nobody may write."""
 
 STEP = 128 << 20
-"""Bytes that a data server is told to copy, make durable and compare at a time."""
+"""Bytes that a data server is told to copy and compare at a time, at least."""
+
+PARTS = 8
+"""Steps of a long file, so that some are compared while others are copied."""
+
+LONG_STEP = 1 << 30
+"""Bytes of a step at most."""
 
 SHARED_STEP = 16 << 20
 """Bytes of a step while which nobody may truncate the file."""
@@ -51,20 +58,11 @@ STEPS = 4
 SCRAPS = 16
 """As many instead if they are small pieces (L{Task.scraps})."""
 
-HEAD = 8 << 20
-"""Bytes that are compared to know whether comparing is worth while."""
-
-UNIT = 256 << 10
-"""Bytes that are copied if one of them differs."""
-
 MUCH = 16 << 20
 """Bytes of which it is worth knowing that the data server has none of them."""
 
-EXTENTS = 16
-"""
-Pieces of data in a step, with holes between them, that are asked for one by one; and
-holes that are made one by one.
-"""
+HOLES = 16
+"""Holes of a step that are made one by one."""
 
 
 class Transfer:
@@ -76,6 +74,7 @@ class Transfer:
         self._servers = servers
         self._turns = turns
         self._copying = copying
+        self._comparing = Comparing(servers)
 
     async def ahead(self, task: Task) -> list[Source]:
         """
@@ -117,17 +116,20 @@ class Transfer:
         return source
 
     async def complete(
-        self, task: Task, ready: Sequence[Source]
+        self,
+        task: Task,
+        ready: Sequence[Source],
+        found: Mapping[bytes, ObjectAttributes],
     ) -> list[ObjectAttributes]:
         """
         Give a data server all that it lacks. To be called while nobody writes.
 
         @param ready: what L{ahead} has told.
-        @return: the data files copied from.
+        @param found: what the data files are like where the file is.
+        @return: those copied from.
         @raise IOFailed: it is not what was copied there.
         """
         earlier = {source.column: source for source in ready}
-        found = await self._servers.askAll(task.live)
         size = _size(found)
         if not task.inUse:
             await self._resize(task, size)
@@ -208,104 +210,9 @@ class Transfer:
         self, name: bytes, first: bytes, second: bytes, ranges: Iterable[Range]
     ) -> list[Range]:
         """
-        Where two data servers have different bytes.
-
-        @raise Unsupported: one of them cannot tell.
+        See L{Comparing.differing}.
         """
-        return (await self._compare(name, first, second, ranges)).differing
-
-    async def _compare(
-        self, name: bytes, first: bytes, second: bytes, ranges: Iterable[Range]
-    ) -> _Compared:
-        data: list[Range] = []
-        zeros: list[Range] = []
-        for offset, length in steps(ranges, STEP):
-            while length:
-                sums = await gather(
-                    [
-                        self._servers.onFile(
-                            uuid, lambda ds: ds.checksums(name, offset, length, UNIT)
-                        )
-                        for uuid in (first, second)
-                    ]
-                )
-                count = min(len(sums[0]), len(sums[1]))
-                if not count:
-                    raise IOFailed("nothing can be compared")
-                for number in range(count):
-                    if sums[0][number] != sums[1][number]:
-                        at = number * UNIT
-                        found = data if sums[0][number] else zeros
-                        found.append((offset + at, min(UNIT, length - at)))
-                done = min(count * UNIT, length)
-                offset += done
-                length -= done
-        return _Compared(data, zeros)
-
-    async def _lacks(
-        self, name: bytes, first: bytes, second: bytes, offset: int, count: int
-    ) -> _Compared:
-        """
-        What the second of two data servers needs of the first one: where they have
-        different bytes, or all of much that has no holes, of which nothing at the
-        beginning is alike.
-        """
-        head = HEAD if count > 2 * HEAD else count
-        found = await self._compare(name, first, second, [(offset, head)])
-        if head == count:
-            return found
-        if found.differing == [(offset, head)] and await self._isFull(
-            first, name, offset, count
-        ):
-            return _Compared([(offset, count)], [])
-        rest = [(offset + head, count - head)]
-        return found + await self._compare(name, first, second, rest)
-
-    async def _isEmpty(self, uuid: bytes, name: bytes) -> bool:
-        """
-        Has a data server nothing but a hole?
-        """
-        try:
-            return (
-                await self._servers.onFile(uuid, lambda ds: ds.seek(name, 0, False))
-                is None
-            )
-        except Unsupported:
-            return False
-
-    async def _isFull(self, uuid: bytes, name: bytes, offset: int, count: int) -> bool:
-        """
-        Has a data server no hole there?
-        """
-        try:
-            return await self._data(uuid, name, offset, count) == [(offset, count)]
-        except Unsupported:
-            return False
-
-    async def _data(
-        self, uuid: bytes, name: bytes, offset: int, count: int
-    ) -> Optional[list[Range]]:
-        """
-        Where a data server has data.
-
-        @return: None if it has so many holes that it is better compared.
-        """
-        found: list[Range] = []
-        end = offset + count
-        for _ in range(EXTENTS):
-            start = await self._servers.onFile(
-                uuid, lambda ds: ds.seek(name, offset, False)
-            )
-            if start is None or start >= end:
-                return found
-            hole = await self._servers.onFile(
-                uuid, lambda ds: ds.seek(name, start, True)
-            )
-            offset = end if hole is None else min(hole, end)
-            found.append((start, offset - start))
-            if offset == end:
-                return found
-        return None
+        return await self._comparing.differing(name, first, second, ranges)
 
     async def _copy(
         self, task: Task, source: Source, ranges: Sequence[Range]
@@ -324,12 +231,16 @@ class Transfer:
                 uuid, lambda ds: ds.commit(name, 0, 0)
             )
 
+        if not ranges:
+            return []
         # What an earlier attempt has left there, and is found equal, must not be lost
         # either.
-        verifiers = {await commit()} if ranges else set()
+        verifiers = {await commit()}
+        total = sum(length for _, length in ranges)
+        extents = Extents(self._servers, source.uuid, name)
         # Then it is enough to know where the source has data.
-        much = sum(length for _, length in ranges) > MUCH
-        empty = much and await self._isEmpty(uuid, name)
+        there = Extents(self._servers, uuid, name)
+        empty = total > MUCH and await there.isEmpty()
         running = DeferredSemaphore(SCRAPS if task.scraps else STEPS)
         left: list[Range] = []
 
@@ -367,16 +278,12 @@ class Transfer:
             todo = pieces = [(offset, count)]
             compared = True
             try:
-                found = (
-                    await self._data(source.uuid, name, offset, count)
-                    if empty
-                    else None
-                )
+                found = await extents.within(offset, count) if empty else None
                 if found is not None:
                     todo = pieces = found
                 else:
-                    lacks = await self._lacks(name, source.uuid, uuid, offset, count)
-                    todo = pieces = lacks.differing
+                    lacks = await self._comparing.lacks(extents, uuid, offset, count)
+                    todo = pieces = lacks.all
                     done = await clear(list(merged(lacks.zeros, EVERYTHING)))
                     if done:
                         pieces = list(merged(lacks.data, EVERYTHING))
@@ -392,8 +299,7 @@ class Transfer:
                     if not result.count:
                         raise IOFailed("nothing can be copied")
                     if result.committed == Stable.UNSTABLE:
-                        verifiers.add(result.verifier)
-                    verifiers.add(await commit())
+                        verifiers.update((result.verifier, await commit()))
                     at += result.count
                     length -= result.count
                     done += result.count
@@ -410,7 +316,7 @@ class Transfer:
 
             @return: bytes; 0 if they are to be copied.
             """
-            if not zeros or len(zeros) > EXTENTS:
+            if not zeros or len(zeros) > HOLES:
                 return 0
             for at, length in zeros:
                 try:
@@ -424,10 +330,13 @@ class Transfer:
             return cleared
 
         only = _only(task.live, source)
-        piece = task.pace.piece(STEP)
+        size = min(LONG_STEP, max(STEP, total // PARTS // STEP * STEP))
+        piece = task.pace.piece(size)
         # Truncations wait for a step that is made in a shared turn, so rest before it.
-        pace = task.pace if task.key is None else UNLIMITED
-        size = STEP if task.key is None else min(SHARED_STEP, piece)
+        pace = task.pace
+        if task.key is not None:
+            pace = UNLIMITED
+            size = min(SHARED_STEP, piece)
         todo = steps(self._portions(task, source.column, ranges), size)
         while some := [each for _, each in zip(range(8 * SCRAPS), todo)]:
             await gather([step(*each) for each in some])
@@ -442,28 +351,6 @@ class Transfer:
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
         return sorted(left)
-
-
-@attrs.frozen
-class _Compared:
-    """
-    Where a data server differs from the one that is right.
-
-    @ivar data: what that one has there; C{zeros}: where it has nothing else.
-    """
-
-    data: Sequence[Range]
-    zeros: Sequence[Range]
-
-    @property
-    def differing(self) -> list[Range]:
-        """
-        All of it.
-        """
-        return list(merged([*self.data, *self.zeros], EVERYTHING))
-
-    def __add__(self, other: _Compared) -> _Compared:
-        return _Compared([*self.data, *other.data], [*self.zeros, *other.zeros])
 
 
 def _deallocating(name: bytes, offset: int, length: int) -> Callable[[Any], Any]:

@@ -10,7 +10,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 import pnfs.mds.inspection
-import pnfs.mds.transfer
+import pnfs.mds.comparing
 from pnfs.backends.errors import Unreachable
 from pnfs.mds.inspection import Inspection, neededBytes
 from pnfs.values import Placement, SetAttributes
@@ -32,7 +32,7 @@ class InspectionCase(RepairsCase):
         All is well.
         """
         super().setUp()
-        self.patch(pnfs.mds.transfer, "UNIT", 4096)
+        self.patch(pnfs.mds.comparing, "UNIT", 4096)
         self.patch(pnfs.mds.inspection, "STEP", 32768)
         self.data = pattern(SIZE)
         self.fh, self.stateid = self.put(b"f", self.data)

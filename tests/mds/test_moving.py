@@ -39,7 +39,7 @@ class MovingCase(DataFilesCase):
         super().setUp()
         self.patch(pnfs.mds.moving, "SMALL", 1024)
         self.patch(pnfs.mds.transfer, "STEP", 2 * UNIT)
-        self.patch(pnfs.mds.transfer, "UNIT", 4096)
+        self.patch(pnfs.mds.comparing, "UNIT", 4096)
         self.patch(pnfs.mds.transfer, "LITTLE", UNIT)
         # The first data server comes first.
         self.data._placing._sequence = self.count - 1

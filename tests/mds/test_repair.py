@@ -9,11 +9,13 @@ from typing import Any, Sequence
 import attrs
 from twisted.internet.defer import Deferred
 
+import pnfs.mds.comparing
+import pnfs.mds.copying
 import pnfs.mds.repair
 import pnfs.mds.transfer
 from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
-from pnfs.mds.copying import CALLS
+from pnfs.mds.copying import CALLS, ORDERS
 from pnfs.mds.lacking import Source
 from pnfs.values import ReadResult, SetAttributes
 from tests.contracts.data import readBytes
@@ -36,7 +38,7 @@ class RepairCase(MirroredCase):
         super().setUp()
         self.patch(pnfs.mds.repair, "SMALL", 1024)
         self.patch(pnfs.mds.transfer, "STEP", 65536)
-        self.patch(pnfs.mds.transfer, "UNIT", 4096)
+        self.patch(pnfs.mds.comparing, "UNIT", 4096)
         self.patch(pnfs.mds.transfer, "MUCH", 65536)
         self.put(0, pattern(SIZE + 5000, 7))
         placement = self.placement()
@@ -139,7 +141,7 @@ class FileRepairTests(RepairCase):
         it is copied, only afterwards.
         """
         self.patch(pnfs.mds.transfer, "STEP", 2 * SIZE)
-        self.patch(pnfs.mds.transfer, "HEAD", 8192)
+        self.patch(pnfs.mds.comparing, "HEAD", 8192)
         self.put(0, pattern(SIZE, 5))
         compared: list[int] = []
         checksums = self.good.checksums  # type: ignore[attr-defined]
@@ -159,7 +161,7 @@ class FileRepairTests(RepairCase):
         What is copied is compared also if nobody can tell where there are holes.
         """
         self.patch(pnfs.mds.transfer, "STEP", 2 * SIZE)
-        self.patch(pnfs.mds.transfer, "HEAD", 8192)
+        self.patch(pnfs.mds.comparing, "HEAD", 8192)
         self.put(0, pattern(SIZE, 5))
         for ds in self.pair():
             ds.failing["seek"] = Unsupported("no")
@@ -170,7 +172,7 @@ class FileRepairTests(RepairCase):
         But if there are holes behind that, they are holes afterwards.
         """
         self.patch(pnfs.mds.transfer, "STEP", 2 * SIZE)
-        self.patch(pnfs.mds.transfer, "HEAD", 8192)
+        self.patch(pnfs.mds.comparing, "HEAD", 8192)
         self.put(0, pattern(65536, 5))
         self.now(self.data.deallocate(self.export, self.inode, 65536, 131072))
         self.now(self.finish())
@@ -421,22 +423,41 @@ class FileRepairTests(RepairCase):
         """
         return self.good, self.stale
 
+    def withhold(self) -> tuple[list[int], Any]:
+        """
+        Orders to copy are not carried out until they fail.
+
+        @return: bytes that are to be copied by each, and what ends that.
+        """
+        counts: list[int] = []
+        orders: list[Deferred[Any]] = []
+
+        def never(*args: Any) -> Deferred[Any]:
+            counts.append(args[-1])
+            orders.append(Deferred())
+            return orders[-1]
+
+        self.now(self.stale.inner.remove(self.placement().name))
+        patch = self.patch(self.stale, "copy", never)
+        repair = self.begin(self.finish())
+        self.assertNoResult(repair)
+        repair.addErrback(lambda failure: failure.trap(IOFailed))
+
+        def end() -> None:
+            while orders:
+                orders.pop().errback(IOFailed("over"))
+
+        self.addCleanup(end)
+        return counts, patch
+
     def test_besideClients(self) -> None:
         """
         However much is being repaired, a copy that a client wants begins at once.
         """
-        orders: list[Deferred[Any]] = []
-
-        def never(*args: Any) -> Deferred[Any]:
-            orders.append(Deferred())
-            return orders[-1]
-
         self.patch(pnfs.mds.transfer, "STEPS", 1000)
         self.patch(pnfs.mds.transfer, "STEP", 4096)
-        self.now(self.stale.inner.remove(self.placement().name))
-        slow = self.patch(self.stale, "copy", never)
-        repair = self.begin(self.finish())
-        self.assertNoResult(repair)
+        self.patch(pnfs.mds.transfer, "LONG_STEP", 4096)
+        orders, slow = self.withhold()
         self.assertEqual(len(orders), CALLS)
         slow.restore()
         other = self.make(b"other")
@@ -444,9 +465,39 @@ class FileRepairTests(RepairCase):
             self.data.copy(self.export, other, 0, self.export, self.inode, 0, 5000)
         )
         self.assertEqual(copied.count, 5000)
-        repair.addErrback(lambda failure: failure.trap(IOFailed))
-        for order in list(orders):
-            order.errback(IOFailed("over"))
+
+    def test_largeOrders(self) -> None:
+        """
+        A data server is given few orders to read much at a time.
+        """
+        self.patch(pnfs.mds.transfer, "STEPS", 1000)
+        self.patch(pnfs.mds.copying, "MUCH", 4096)
+        self.patch(pnfs.mds.transfer, "STEP", 4096)
+        orders, _ = self.withhold()
+        self.assertEqual(len(orders), ORDERS)
+
+    def test_longFile(self) -> None:
+        """
+        Of a long file more is copied at a time, up to a limit.
+        """
+        for longest, expected in ((1 << 20, 36864), (20480, 20480), (4096, 4096)):
+            self.patch(pnfs.mds.transfer, "STEP", 4096)
+            self.patch(pnfs.mds.transfer, "LONG_STEP", longest)
+            orders, patch = self.withhold()
+            self.assertEqual(set(orders), {expected})
+            patch.restore()
+            self.doCleanups()
+
+    def test_holesAskedOnce(self) -> None:
+        """
+        Where a file has data is asked for once, and not for each step.
+        """
+        self.patch(pnfs.mds.transfer, "LONG_STEP", 65536)
+        self.now(self.stale.inner.remove(self.placement().name))
+        self.good.calls.clear()
+        self.now(self.finish())
+        self.assertRepaired()
+        self.assertEqual(self.good.calls.count("seek"), 2)
 
     def test_owner(self) -> None:
         """

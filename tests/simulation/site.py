@@ -124,7 +124,7 @@ class Site:
             mock.patch.object(pnfs.mds.moving, "SMALL", 32768),
             mock.patch.object(pnfs.mds.transfer, "LITTLE", 65536),
             mock.patch.object(pnfs.mds.transfer, "STEP", 131072),
-            mock.patch.object(pnfs.mds.transfer, "UNIT", 16384),
+            mock.patch.object(pnfs.mds.comparing, "UNIT", 16384),
             mock.patch.object(pnfs.mds.transfer, "MUCH", 65536),
         ):
             yield

@@ -41,6 +41,10 @@ _OPERATIONS = 12
 """Of one kind in a COMPOUND: a session of ours takes 16 in all."""
 
 
+def _fencing(epoch: int) -> Any:
+    return requests.setxattr(_EPOCH_XATTR, epoch.to_bytes(4, "big"))
+
+
 def _time(nanoseconds: int) -> Optional[int]:
     return None if nanoseconds == NOW else nanoseconds
 
@@ -138,13 +142,18 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
         return requests.putfh(self._capabilities.mint(CONTROL, 0, name))
 
     async def _do(
-        self, handle: bytes, operation: Sequence[Any], number: int, cache: bool = False
+        self,
+        handle: bytes,
+        operation: Sequence[Any],
+        number: int,
+        cache: bool = False,
+        count: int = 2,
     ) -> Results:
         """
-        PUTFH and one operation; positioned in its result.
+        PUTFH and one operation, or more; positioned in its result.
         """
         results: Results = await self._client.compound(
-            [handle, *operation], 2, cache=cache
+            [handle, *operation], count, cache=cache
         )
         results.operation(22)
         results.operation(number)
@@ -184,14 +193,15 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
             requests.ownerAttribute(uid),
             requests.groupAttribute(gid),
         ]
-        await self._do(
-            self._root,
-            [requests.open_(0, b"mds", name, requests.SHARE_BOTH, attributes)],
-            18,
-            cache=True,
+        operations = [requests.open_(0, b"mds", name, requests.SHARE_BOTH, attributes)]
+        if epoch > 1:
+            operations.append(_fencing(epoch))
+        results = await self._do(
+            self._root, operations, 18, cache=True, count=1 + len(operations)
         )
         if epoch > 1:
-            await self.fence(name, epoch)
+            results.opened()
+            results.operation(73)
 
     @translating
     async def remove(self, name: bytes) -> None:
@@ -245,11 +255,7 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
         """
         SETXATTR C{pnfs.epoch}.
         """
-        await self._do(
-            self._object(name),
-            [requests.setxattr(_EPOCH_XATTR, epoch.to_bytes(4, "big"))],
-            73,
-        )
+        await self._do(self._object(name), [_fencing(epoch)], 73)
 
     @translating
     async def read(self, name: bytes, offset: int, count: int) -> ReadResult:

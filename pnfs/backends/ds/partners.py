@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from twisted.internet.defer import Deferred
+import attrs
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -77,7 +78,9 @@ class Partners:
         count: int,
     ) -> WriteResult:
         """
-        As L{pnfs.interfaces.IDataServerBackend.copy}, from another data server.
+        As L{pnfs.interfaces.IDataServerBackend.copy}, from another data server; what
+        has come is durable then. The disk works while bytes come from elsewhere, and
+        bytes come as fast as it works.
         """
         client = await self._reach(source)
 
@@ -85,22 +88,25 @@ class Partners:
             return await _read(client, source, at, length)
 
         waiting = 0
+        flushing: Deferred[Any] = succeed(None)
 
         async def write(at: int, data: memoryview) -> WriteResult:
-            nonlocal waiting
+            nonlocal waiting, flushing
             result: WriteResult = await self._backend.write(
                 name, at, data, Stable.UNSTABLE
             )
             waiting += result.count
             if waiting >= FLUSH:
                 waiting = 0
-                # The disk has nothing to do while bytes come from elsewhere. Whether
-                # it works is told to who sends a COMMIT.
-                flush = Deferred.fromCoroutine(self._backend.commit(name, 0, 0))
-                flush.addErrback(_failed)
+                before, flushing = flushing, Deferred.fromCoroutine(
+                    self._backend.commit(name, 0, 0)
+                )
+                # It is told of by the commit at the end.
+                flushing.addErrback(_failed)
+                await before
             return result
 
-        return await carry(
+        result = await carry(
             read,
             write,
             offset,
@@ -109,6 +115,9 @@ class Partners:
             self._seconds,
             max(BLOCK, min(LARGE, client.readBytes)) if count >= MUCH else BLOCK,
         )
+        if await self._backend.commit(name, 0, 0) != result.verifier:
+            return result
+        return attrs.evolve(result, committed=int(Stable.FILE_SYNC))
 
     async def _reach(self, source: CopySource) -> Any:
         """

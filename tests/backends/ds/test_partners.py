@@ -176,23 +176,67 @@ class PartnersTests(SiteCase):
         self.here.capacity = 0
         self.fails(self.fetch(self.source(1), 0, 0, 10), NoSpace)
 
-    def test_flushed(self) -> None:
+    def test_durable(self) -> None:
         """
-        What comes is brought to the disk while more comes; that a disk fails then is
-        not the end of the copy: who sends a COMMIT is told.
+        What has come is on the disk; most of it has been brought there while more
+        came.
         """
         self.patch(pnfs.backends.ds.partners, "FLUSH", 1 << 20)
         flushed: list[int] = []
+        commit = self.here.commit
+
+        async def noted(*args: Any) -> bytes:
+            flushed.append(self.here.peek(TARGET).size)
+            return await commit(*args)
+
+        self.patch(self.here, "commit", noted)
+        result = self.now(self.fetch(self.source(1), 0, 0, len(self.data)))
+        self.assertEqual((result.count, result.committed), (len(self.data), 2))
+        self.assertEqual(len(flushed), 3)
+        self.assertLess(flushed[0], len(self.data))
+        self.assertEqual(flushed[-1], len(self.data))
+
+    def test_flushFails(self) -> None:
+        """
+        A disk that fails meanwhile, and has another write verifier therefore, vouches
+        for nothing.
+        """
+        self.patch(pnfs.backends.ds.partners, "FLUSH", 1 << 20)
+        before = self.here.verifier
+        failures: list[Exception] = [IOFailed("disk")]
 
         async def commit(*args: Any) -> bytes:
-            flushed.append(self.here.peek(TARGET).size)
-            raise IOFailed("disk")
+            if failures:
+                self.here.verifier = b"verifie2"
+                raise failures.pop()
+            return self.here.verifier
 
         self.patch(self.here, "commit", commit)
-        result = self.now(self.fetch(self.source(1), 0, 0, len(self.data)))
-        self.assertEqual(result.count, len(self.data))
-        self.assertEqual(len(flushed), 2)
-        self.assertLess(flushed[0], len(self.data))
+        result = self.now(self.fetch(self.source(1), 0, 0, 1 << 20))
+        self.assertEqual((result.committed, result.verifier), (0, before))
+
+    def test_slowDisk(self) -> None:
+        """
+        No more is read than the disk takes, but for the little that it may be behind.
+        """
+        self.patch(pnfs.backends.ds.partners, "FLUSH", 1 << 20)
+        flushing: list[Deferred[None]] = []
+
+        async def commit(*args: Any) -> bytes:
+            flushing.append(Deferred())
+            await flushing[-1]
+            return self.here.verifier
+
+        self.patch(self.here, "commit", commit)
+        data = pattern(8 << 20)
+        self.now(self.there.write(NAME, 0, memoryview(data), 0))
+        fetching = Deferred.fromCoroutine(self.fetch(self.source(1), 0, 0, len(data)))
+        self.assertNoResult(fetching)
+        self.assertLess(self.here.peek(TARGET).size, 7 << 20)
+        for each in flushing:
+            each.callback(None)
+        self.assertEqual(self.successResultOf(fetching).count, len(data))
+        self.assertTrue(self.content() == data)
 
 
 class CarryTests(SynchronousTestCase):

@@ -1,0 +1,182 @@
+# -*- test-case-name: tests.mds.test_repair -*-
+"""
+What data servers have of a file, without reading it: they tell checksums, and where
+they have holes.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Optional, Sequence
+
+import attrs
+from twisted.internet.defer import DeferredLock
+
+from pnfs.backends.ds.remote import gather
+from pnfs.backends.errors import IOFailed, Unsupported
+from pnfs.mds.dataservers import DataServers
+from pnfs.mds.ranges import EVERYTHING, Range, merged, steps
+
+PORTION = 256 << 20
+"""Bytes whose checksums are asked for at a time."""
+
+UNIT = 256 << 10
+"""Bytes that differ if one of them does."""
+
+HEAD = 8 << 20
+"""Bytes that are compared to know whether comparing is worth while."""
+
+EXTENTS = 16
+"""Pieces of data, with holes between them, that are asked for one by one."""
+
+
+@attrs.frozen
+class Differences:
+    """
+    Where a data server differs from the one that is right.
+
+    @ivar data: what that one has there; C{zeros}: where it has nothing else.
+    """
+
+    data: Sequence[Range]
+    zeros: Sequence[Range]
+
+    @property
+    def all(self) -> list[Range]:
+        """
+        Both.
+        """
+        return list(merged([*self.data, *self.zeros], EVERYTHING))
+
+    def __add__(self, other: Differences) -> Differences:
+        return Differences([*self.data, *other.data], [*self.zeros, *other.zeros])
+
+
+@attrs.define
+class Extents:
+    """
+    Where a data server has data in a file. What it has told last is remembered for as
+    long as this is used, as more than that is never wrong: holes read as zeros.
+    """
+
+    _servers: DataServers
+    uuid: bytes
+    name: bytes
+    _known: Range = (0, 0)
+    _asking: DeferredLock = attrs.field(factory=DeferredLock, init=False)
+
+    async def isEmpty(self) -> bool:
+        """
+        Has it nothing but a hole, as far as it can tell?
+        """
+        try:
+            return await self._seek(0, False) is None
+        except Unsupported:
+            return False
+
+    async def within(self, offset: int, count: int) -> Optional[list[Range]]:
+        """
+        @return: None if it has so many holes that it is better compared.
+        @raise Unsupported: it cannot tell.
+        """
+        found: list[Range] = []
+        end = offset + count
+        # Who comes meanwhile need not ask, mostly.
+        await self._asking.acquire()
+        try:
+            for _ in range(EXTENTS):
+                start, length = self._known
+                if not start <= offset < start + length:
+                    data = await self._seek(offset, False)
+                    if data is None or data >= end:
+                        return found
+                    hole = await self._seek(data, True)
+                    start = offset = data
+                    length = (EVERYTHING if hole is None else hole) - start
+                    self._known = start, length
+                until = min(start + length, end)
+                found.append((offset, until - offset))
+                offset = until
+                if offset == end:
+                    return found
+        finally:
+            self._asking.release()
+        return None
+
+    async def _seek(self, offset: int, hole: bool) -> Optional[int]:
+        return await self._servers.onFile(  # type: ignore[no-any-return]
+            self.uuid, lambda ds: ds.seek(self.name, offset, hole)
+        )
+
+
+class Comparing:
+    """
+    Compares what data servers have.
+    """
+
+    def __init__(self, servers: DataServers) -> None:
+        self._servers = servers
+
+    async def differing(
+        self, name: bytes, first: bytes, second: bytes, ranges: Iterable[Range]
+    ) -> list[Range]:
+        """
+        Where two data servers have different bytes.
+
+        @raise Unsupported: one of them cannot tell.
+        """
+        return (await self._compare(name, first, second, ranges)).all
+
+    async def lacks(
+        self, source: Extents, uuid: bytes, offset: int, count: int
+    ) -> Differences:
+        """
+        What a data server needs of another one: where they have different bytes, or
+        all of much that has no holes, of which nothing at the beginning is alike.
+        """
+        name = source.name
+        head = HEAD if count > 2 * HEAD else count
+        found = await self._compare(name, source.uuid, uuid, [(offset, head)])
+        if head == count:
+            return found
+        if found.all == [(offset, head)] and await _isFull(source, offset, count):
+            return Differences([(offset, count)], [])
+        rest = [(offset + head, count - head)]
+        return found + await self._compare(name, source.uuid, uuid, rest)
+
+    async def _compare(
+        self, name: bytes, first: bytes, second: bytes, ranges: Iterable[Range]
+    ) -> Differences:
+        data: list[Range] = []
+        zeros: list[Range] = []
+        for offset, length in steps(ranges, PORTION):
+            while length:
+                sums = await gather(
+                    [
+                        self._servers.onFile(
+                            uuid, lambda ds: ds.checksums(name, offset, length, UNIT)
+                        )
+                        for uuid in (first, second)
+                    ]
+                )
+                count = min(len(sums[0]), len(sums[1]))
+                if not count:
+                    raise IOFailed("nothing can be compared")
+                for number in range(count):
+                    if sums[0][number] != sums[1][number]:
+                        at = number * UNIT
+                        found = data if sums[0][number] else zeros
+                        found.append((offset + at, min(UNIT, length - at)))
+                done = min(count * UNIT, length)
+                offset += done
+                length -= done
+        return Differences(data, zeros)
+
+
+async def _isFull(source: Extents, offset: int, count: int) -> bool:
+    """
+    Has it no hole there?
+    """
+    try:
+        return await source.within(offset, count) == [(offset, count)]
+    except Unsupported:
+        return False
