@@ -132,26 +132,28 @@ class Audit:
                 continue
             if placement.next is not None:
                 yield f"{name!r} is on its way to {placement.next} still"
-            for mirrors in placement.live.columns:
-                yield from self._compare(
-                    name, node, mirrors, known.get(f"/export/{name.decode()}", ())
-                )
+            content = known.get(f"/export/{name.decode()}", ())
+            for number in range(len(placement.live.columns)):
+                yield from self._compare(name, node, number, content)
 
     def _compare(
-        self, name: bytes, node: Any, mirrors: Sequence[bytes], known: Sequence[Known]
+        self, name: bytes, node: Any, column: int, known: Sequence[Known]
     ) -> Iterator[str]:
         """
         Where mirrors differ although somebody has been told what is there.
         """
+        live = node.placement.live
         first, *others = [
-            (self._disk(uuid).stored(node.placement.name) or b"").ljust(
-                node.size, b"\0"
-            )
-            for uuid in mirrors
+            (self._disk(uuid).stored(live.name) or b"").ljust(node.size, b"\0")
+            for uuid in live.columns[column]
         ]
         for other in others:
             for offset in range(0, node.size, CELL):
                 if first[offset : offset + CELL] == other[offset : offset + CELL]:
+                    continue
+                ((number, _, _),) = pieces(live, offset, CELL)
+                if live.chunk and number != column:
+                    # They may have other chunks as well, not the same ones.
                     continue
                 cell = offset // CELL
                 # Of numbers that are counted nobody has kept what may be there: a

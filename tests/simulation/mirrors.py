@@ -4,8 +4,9 @@ What must hold of the mirrors of a file when one that was stale counts again.
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Optional
 
+from pnfs.layouts.striping import portions
 from pnfs.values import Placement
 from tests.simulation.storage import SimulatedDisk
 from tests.simulation.trace import Trace
@@ -38,16 +39,29 @@ class MirrorChecker:
             mirror = self._disks[uuid]
             if not mirror.durable(old.name):
                 self._trace.violation("%s counts, but is not durable", old.name)
-            for column in old.columns:
+            for number, column in enumerate(old.columns):
                 if uuid in column:
-                    self._compare(old, mirror, column)
+                    self._compare(old, mirror, number)
 
-    def _compare(
-        self, old: Placement, mirror: SimulatedDisk, column: Sequence[bytes]
-    ) -> None:
-        found = mirror.stored(old.name)
+    def _compare(self, old: Placement, mirror: SimulatedDisk, number: int) -> None:
+        found = _column(mirror, old, number)
+        column = old.columns[number]
         right = [self._disks[each] for each in column if each not in old.stale]
-        if any(disk.stored(old.name) == found for disk in right):
+        if any(_column(disk, old, number) == found for disk in right):
             return
         if all(disk.sinceLoss(old.name) > _LONG for disk in right):
             self._trace.violation("%s counts, but is not right", old.name)
+
+
+def _column(disk: SimulatedDisk, placement: Placement, number: int) -> Optional[bytes]:
+    """
+    What a disk has of a column.
+    """
+    data = disk.stored(placement.name)
+    if data is None or not placement.chunk:
+        return data
+    # It may have other chunks as well, also behind these.
+    found = bytearray(len(data))
+    for at, length in portions(placement, number, 0, len(data)):
+        found[at : at + length] = data[at : at + length]
+    return bytes(found).rstrip(b"\0")

@@ -1,6 +1,7 @@
 """
 What the operator does meanwhile: files are moved, striped otherwise, given more copies
-or fewer, and data servers drained, while everything else goes wrong.
+or fewer, looked through, data servers drained and made equally full, while everything
+else goes wrong.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ class Orders:
             self._restripe,
             self._restripe,
             self._drain,
+            self._rebalance,
+            self._scrub,
+            self._scrub,
             self._cancel,
         ]
         if self._site.layout == "flexfiles":
@@ -68,10 +72,10 @@ class Orders:
     @property
     def settled(self) -> bool:
         """
-        Nothing is being moved, nor left of that.
+        Nothing is being moved, nor left of that; nor looked through.
         """
-        jobs = self._site.mds.jobs
-        return not jobs.active and all(
+        mds = self._site.mds
+        return not (mds.jobs.active or mds.scrub.running) and all(
             node.placement is None or node.placement.next is None
             for _, node in self._site.tree.files()
         )
@@ -163,6 +167,18 @@ class Orders:
     def _undrain(self, name: str) -> None:
         if not self._over and name in self._drained:
             self._run("ds.enable", lambda: self._drained.discard(name), name=name)
+
+    def _rebalance(self) -> None:
+        self._order("rebalance", within=1)
+
+    def _scrub(self) -> None:
+        chance = self._chance
+        self._order(
+            "scrub.start",
+            again=chance.random() < 0.8,
+            repair=chance.random() < 0.8,
+            remove_orphans=chance.random() < 0.8,
+        )
 
     def _cancel(self) -> None:
         mds = self._site.mds

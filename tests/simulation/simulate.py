@@ -90,6 +90,7 @@ class Plan:
     @ivar layout: C{files} or C{flexfiles}.
     @ivar mirrors: how many; more than one is served by flexfiles.
     @ivar dataServers: how many.
+    @ivar chunk: of files with flexfiles; 0: each is in one piece.
     @ivar streamsOnly: nothing but append streams.
     @ivar lyingDisks: COMMIT does not do what it says.
     @ivar repair: who is killed at which step of the repair of what one data server has
@@ -102,6 +103,7 @@ class Plan:
     layout: Optional[str] = None
     mirrors: Optional[int] = None
     dataServers: Optional[int] = None
+    chunk: Optional[int] = None
     streamsOnly: bool = False
     lyingDisks: bool = False
     repair: Optional[tuple[str, int]] = None
@@ -149,6 +151,7 @@ class Simulation:
             layout,
             mirrors,
             plan.dataServers or max(mirrors, chance.choice((2, 3))),
+            self._chunk() if layout == "flexfiles" else 0,
         )
         for disk in self.site.disks:
             disk.lies = plan.lyingDisks
@@ -187,6 +190,11 @@ class Simulation:
         )
         self.faults.onDataServer = self.audit.look
         self.orders = Orders(self.site, scheduler, trace, chance)
+
+    def _chunk(self) -> int:
+        if self.plan.chunk is not None:
+            return self.plan.chunk
+        return random.Random(f"chunk {self.seed}").choice((0, 0, 65536, 131072))
 
     def _until(self, seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
         """
@@ -338,9 +346,11 @@ def simulate(
     try:
         return _simulate(seed, plan, show, keep, folder)
     finally:
-        # What the frames that have ended still had.
+        # What the frames that have ended still had, and what comes to light when a
+        # coroutine is closed.
         with _silence():
-            gc.collect()
+            while gc.collect():
+                pass
         if collecting:
             gc.enable()
         shutil.rmtree(folder, ignore_errors=True)

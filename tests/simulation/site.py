@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, Optional
 from unittest import mock
 
 import pnfs.ds.service
+import pnfs.mds.comparing
 import pnfs.mds.exporting
 import pnfs.mds.moving
 import pnfs.mds.repair
@@ -78,6 +79,7 @@ class Site:
         layout: str,
         mirrors: int,
         count: int,
+        chunk: int,
     ) -> None:
         self.network = network
         self.chance = chance
@@ -85,6 +87,7 @@ class Site:
         self.count = count
         self.layout = layout
         self.mirrors = mirrors
+        self.chunk = chunk
         self.slow = chance.choice((0.0, 0.05, 0.2))
         self.onStep: Optional[Callable[[], None]] = None
         self._courtesy = chance.choice((0.0, COURTESY))
@@ -306,6 +309,7 @@ class Site:
                     self.mirrors,
                     names,
                     TermsConfig(squash="none"),
+                    chunk=self.chunk,
                 ),
             ),
             file="mds.toml",

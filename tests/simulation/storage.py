@@ -28,6 +28,9 @@ from pnfs.values import (
 )
 
 _BLOCK = 64 * 1024
+_CAPACITY = 64 << 20
+"""Bytes of a disk: more than is ever written, and little enough to be told apart."""
+
 _GRANULE = 16 * 1024
 
 
@@ -241,7 +244,7 @@ class SimulatedDisk(MemoryDataServerBackend):
     def __init__(
         self, uuid: bytes, now: Callable[[], int], entropy: Callable[[int], bytes]
     ) -> None:
-        super().__init__(entropy(8), uuid, 1 << 40, now)
+        super().__init__(entropy(8), uuid, _CAPACITY, now)
         self._entropy = entropy
         self._unsynced: dict[bytes, _Unsynced] = {}
         self._writing: dict[bytes, int] = {}

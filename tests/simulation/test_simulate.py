@@ -75,13 +75,15 @@ class SimulateTests(SynchronousTestCase):
 
     def test_moved(self) -> None:
         """
-        Files are moved, striped otherwise and given more copies or fewer, and data
-        servers drained, while clients use them and everything dies: the bytes are
-        right all the time, every job comes to an end, and nothing is left of it.
+        Files are moved, striped otherwise and given more copies or fewer, and looked
+        through, and data servers drained, while clients use them and everything dies:
+        the bytes are right all the time, every job comes to an end, and nothing is
+        left of it. So it is with files in chunks.
         """
         orders = 0
-        for seed, mirrors in ((1, 1), (2, 2)):
-            outcome = simulate(seed, Plan(mirrors=mirrors, faults=5, orders=8))
+        for seed, mirrors, chunk in ((1, 1, 0), (2, 2, 0), (3, 2, 131072)):
+            plan = Plan(mirrors=mirrors, chunk=chunk, faults=5, orders=8)
+            outcome = simulate(seed, plan)
             self.assertEqual(outcome.violations, (), "\n".join(outcome.tail[-60:]))
             orders += outcome.orders
         self.assertGreater(orders, 4)
