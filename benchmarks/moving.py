@@ -166,9 +166,10 @@ class MovingSite:
         """
         self._call("ds.enable", name=LEAVING)
         until = time.monotonic() + _WAIT_SECONDS
-        while not self._call("ds.show", name=LEAVING)["answers"]:
+        # A repair begins by itself a moment after that.
+        while not self._call("mirror.status")["running"]:
             if time.monotonic() > until:
-                raise ControlFailed(f"{LEAVING} does not answer")
+                raise ControlFailed(f"{LEAVING} does not come back")
             time.sleep(0.05)
         self._call("mirror.stop")
 

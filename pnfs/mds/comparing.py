@@ -161,10 +161,10 @@ class Comparing:
                 count = min(len(sums[0]), len(sums[1]))
                 if not count:
                     raise IOFailed("nothing can be compared")
-                for number in range(count):
-                    if sums[0][number] != sums[1][number]:
+                for number, (one, other) in enumerate(zip(*sums)):
+                    if one != other:
                         at = number * UNIT
-                        found = data if sums[0][number] else zeros
+                        found = data if one else zeros
                         found.append((offset + at, min(UNIT, length - at)))
                 done = min(count * UNIT, length)
                 offset += done

@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 from pnfs.backends.errors import BackendError
 from pnfs.backends.metadata.recovery import syncFolder, writeDurably
 from pnfs.mds.choices import PAGE, Choice, File, Site
+from pnfs.mds.ending import Ending
 from pnfs.mds.kinds import KINDS
 from pnfs.mds.mover import Mover, Stopped
 from pnfs.mds.pace import UNLIMITED, Pace
@@ -81,6 +82,7 @@ class Job:
     pace: Pace = UNLIMITED
     noted: float = 0.0
     running: Optional[Deferred[None]] = None
+    ending: Ending = attrs.field(factory=Ending, init=False)
 
     @property
     def active(self) -> bool:
@@ -275,6 +277,7 @@ class Jobs:
         )
         for listener in self.onEnd:
             listener(job)
+        job.ending.tell()
         self._sweep()
 
     async def _run(self, job: Job) -> None:

@@ -30,6 +30,7 @@ from twisted.python.failure import Failure
 from pnfs.backends.errors import BackendError, NoSuchObject
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.ending import Ending
 from pnfs.mds.pace import Pace
 from pnfs.mds.placed import alone, pinned, placedFiles
 from pnfs.mds.repaired import Repaired, measure
@@ -61,6 +62,7 @@ class Repairs:
     @ivar limit: bytes to copy in a second; 0: as many as possible.
     @ivar clock: that of the server.
     @ivar found: what has been done, by UUID of the data server.
+    @ivar ending: when nothing is left to be done.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Repairs:
         self.index: Any = None
         self.limit = 0
         self.found: dict[bytes, Repaired] = {}
+        self.ending = Ending()
         self._before: dict[bytes, Repaired] = {}
         self._counts: dict[bytes, int] = {}
         self._counting: Optional[Deferred[None]] = None
@@ -126,6 +129,7 @@ class Repairs:
     def _ended(self, result: None) -> None:
         self._round = None
         self._wanted.clear()
+        self.ending.tell()
 
     def total(self, uuid: bytes) -> Repaired:
         """

@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 from pnfs.backends.errors import BackendError, NoSuchObject
 from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
+from pnfs.mds.ending import Ending
 from pnfs.mds.fileindex import FileIndex
 from pnfs.mds.inspection import Inspection
 from pnfs.mds.orphans import Orphans
@@ -76,6 +77,7 @@ class Scrub:
         self.interval = 0.0
         self.limit = 0
         self.state: ScrubState = load(folder)
+        self.ending = Ending()
         self._server = server
         self._servers = servers
         self._inspection = Inspection(server, servers, data)
@@ -183,6 +185,7 @@ class Scrub:
 
     def _ended(self, result: None) -> None:
         self._running = None
+        self.ending.tell()
 
     # -- doing it ------------------------------------------------------------------
 

@@ -94,6 +94,7 @@ class MirrorCommands:
             request,
             self._repairs.clock,
             lambda: self._repairs.running,
+            self._repairs.ending,
             lambda: self._describe(False),
         )
         return await self._describe(True)

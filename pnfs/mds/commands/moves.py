@@ -339,7 +339,7 @@ class MoveCommands:
         async def far() -> Any:
             return describe(job, self._jobs)
 
-        await tell(request, self._jobs.clock, lambda: job.active, far)
+        await tell(request, self._jobs.clock, lambda: job.active, job.ending, far)
         return await far()
 
 

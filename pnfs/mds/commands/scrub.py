@@ -66,7 +66,13 @@ class ScrubCommands:
                 scrub.state.limit = limit
             scrub.resume()
         if wait:
-            await tell(request, self._clock, lambda: scrub.running, self._describe)
+            await tell(
+                request,
+                self._clock,
+                lambda: scrub.running,
+                scrub.ending,
+                self._describe,
+            )
         return await self._describe()
 
     async def stop(self, request: Request) -> Any:

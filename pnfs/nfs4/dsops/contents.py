@@ -128,8 +128,14 @@ def decodeDigests(value: bytes, count: int, unit: int) -> list[bytes]:
     """
     @raise XDRError: these cannot be digests of that range.
     """
-    digests = []
-    position = 0
+    size = DIGEST + 1
+    if value[::size].count(DIGEST) * size == len(value):
+        # No holes among them.
+        digests = [value[at : at + DIGEST] for at in range(1, len(value), size)]
+        position = len(value)
+    else:
+        digests = []
+        position = 0
     while position < len(value):
         length = value[position]
         position += 1
