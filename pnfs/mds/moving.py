@@ -40,12 +40,9 @@ from pnfs.mds.dataservers import DataServers
 from pnfs.mds.lacking import Source, Task, Told
 from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
-from pnfs.mds.transfer import Transfer
+from pnfs.mds.transfer import Transfer, isSmall
 from pnfs.mds.turns import Turns
 from pnfs.values import Inode, Placement, SetAttributes
-
-SMALL = 1 << 20
-"""Bytes of a file that is not copied ahead: that takes longer than it saves."""
 
 HOLES = 16
 """Pieces given back at the same time at a data server."""
@@ -109,7 +106,7 @@ class Moving:
         @param pace: how fast.
         @return: what is left to be done.
         """
-        if inode.size <= SMALL:
+        if isSmall(inode):
             return {}
         key = (export.id, inode.handle)
         async with pace.large():

@@ -29,12 +29,9 @@ from pnfs.mds.lacking import Source, Task, Told
 from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.ranges import Range
-from pnfs.mds.transfer import Transfer
+from pnfs.mds.transfer import Transfer, isSmall
 from pnfs.mds.turns import Turns
 from pnfs.values import Inode, Placement, SetAttributes
-
-SMALL = 1 << 20
-"""Bytes of a file that is not copied ahead: that takes longer than it saves."""
 
 
 class FileRepair:
@@ -66,7 +63,7 @@ class FileRepair:
         @return: what is left to be done.
         @raise BackendError: it cannot be done now.
         """
-        if inode.size <= SMALL:
+        if isSmall(inode):
             return []
         async with pace.large():
             placement = await export.backend.loadPlacement(inode)

@@ -32,7 +32,10 @@ from pnfs.mds.lacking import Source, Task
 from pnfs.mds.pace import UNLIMITED
 from pnfs.mds.ranges import EVERYTHING, RANGES, Range, behind, coarse, merged, steps
 from pnfs.mds.turns import Turns
-from pnfs.values import ObjectAttributes, Placement, SetAttributes, Stable
+from pnfs.values import Inode, ObjectAttributes, Placement, SetAttributes, Stable
+
+SMALL = 1 << 20
+"""Bytes of a file that is not copied ahead: that takes longer than it saves."""
 
 PASSES = 8
 """How often what has changed meanwhile is copied ahead."""
@@ -351,6 +354,13 @@ class Transfer:
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
         return sorted(left)
+
+
+def isSmall(inode: Inode) -> bool:
+    """
+    Is a file not worth being copied ahead?
+    """
+    return inode.size <= SMALL
 
 
 def _deallocating(name: bytes, offset: int, length: int) -> Callable[[Any], Any]:

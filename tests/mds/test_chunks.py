@@ -9,7 +9,7 @@ from typing import Any, Sequence
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-import pnfs.mds.repair
+import pnfs.mds.transfer
 from pnfs.backends.errors import CrossDevice, IOFailed, NoSpace, Unreachable
 from pnfs.layouts.striping import CHUNKS_LIMIT
 from pnfs.mds.chunks import nextColumns, withColumns
@@ -482,7 +482,7 @@ class DegradedTests(GrowingCase):
         Files go on without it.
         """
         super().setUp()
-        self.patch(pnfs.mds.repair, "SMALL", 1024)
+        self.patch(pnfs.mds.transfer, "SMALL", 1024)
         self.health = Health(self.servers, self.clock, 5.0)
         self.servers.onUp = self.health.answers
         self.data.degrading.enabled = True

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-import pnfs.mds.moving
+import pnfs.mds.transfer
 from pnfs.admin.control import Refused, Request
 from pnfs.backends.errors import BackendError
 from pnfs.config import MDSConfig
@@ -38,7 +38,7 @@ class MoverCase(RepairsCase):
         Everything is large enough to be copied ahead.
         """
         super().setUp()
-        self.patch(pnfs.mds.moving, "SMALL", 1024)
+        self.patch(pnfs.mds.transfer, "SMALL", 1024)
         self.rest(3)
         self.progress: list[Any] = []
         self.connected = True

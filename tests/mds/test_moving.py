@@ -9,7 +9,6 @@ from typing import Any, Callable, Iterator, Sequence
 import attrs
 from twisted.internet.defer import Deferred
 
-import pnfs.mds.moving
 import pnfs.mds.transfer
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable
 from pnfs.layouts.striping import pieces
@@ -37,7 +36,7 @@ class MovingCase(DataFilesCase):
         Everything is large enough to be copied ahead.
         """
         super().setUp()
-        self.patch(pnfs.mds.moving, "SMALL", 1024)
+        self.patch(pnfs.mds.transfer, "SMALL", 1024)
         self.patch(pnfs.mds.transfer, "STEP", 2 * UNIT)
         self.patch(pnfs.mds.comparing, "UNIT", 4096)
         self.patch(pnfs.mds.transfer, "LITTLE", UNIT)

@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 
 import pnfs.mds.comparing
 import pnfs.mds.copying
-import pnfs.mds.repair
 import pnfs.mds.transfer
 from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
@@ -36,7 +35,7 @@ class RepairCase(MirroredCase):
         The stale mirror has old bytes, and more of them than there are now.
         """
         super().setUp()
-        self.patch(pnfs.mds.repair, "SMALL", 1024)
+        self.patch(pnfs.mds.transfer, "SMALL", 1024)
         self.patch(pnfs.mds.transfer, "STEP", 65536)
         self.patch(pnfs.mds.comparing, "UNIT", 4096)
         self.patch(pnfs.mds.transfer, "MUCH", 65536)
@@ -365,7 +364,7 @@ class FileRepairTests(RepairCase):
         """
         A small file is copied at once.
         """
-        self.patch(pnfs.mds.repair, "SMALL", SIZE)
+        self.patch(pnfs.mds.transfer, "SMALL", SIZE)
         self.assertEqual(self.now(self.ahead()), [])
         self.assertEqual(self.told, 0)
 

@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-import pnfs.mds.repair
 import pnfs.mds.repairs
+import pnfs.mds.transfer
 from pnfs.backends.errors import NoSpace
 from pnfs.config import MDSConfig
 from pnfs.nfs4 import requests
@@ -277,7 +277,7 @@ class RepairsTests(RepairsCase):
         A data server that dies again in the middle of its repair is repaired when it
         comes back.
         """
-        self.patch(pnfs.mds.repair, "SMALL", 1000)
+        self.patch(pnfs.mds.transfer, "SMALL", 1000)
         self.patch(self.mds.repairs, "limit", 10_000)
         self.startDataServer(self.number(self.uuid))
         self.rest(3)
@@ -407,7 +407,7 @@ class RepairsTests(RepairsCase):
         The metadata server stops in the middle of a repair, and goes on with it when it
         starts again.
         """
-        self.patch(pnfs.mds.repair, "SMALL", 1000)
+        self.patch(pnfs.mds.transfer, "SMALL", 1000)
         self.mds.repairs.limit = 10_000
         self.startDataServer(self.number(self.uuid))
         self.rest(3)

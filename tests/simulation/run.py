@@ -35,9 +35,14 @@ def main(arguments: Sequence[str]) -> int:
         metavar="N",
         help="kill each server at every Nth step of a repair of mirrors",
     )
+    parser.add_argument("--chunk", type=int, help="bytes of a chunk of each file")
     options = parser.parse_args(arguments)
     plan = Plan(
-        streamsOnly=options.streams, mirrors=options.mirrors, orders=options.orders
+        streamsOnly=options.streams,
+        mirrors=options.mirrors,
+        orders=options.orders,
+        chunk=options.chunk,
+        layout="flexfiles" if options.chunk else None,
     )
     if options.seed is not None:
         outcome = simulate(options.seed, plan, print)

@@ -12,8 +12,6 @@ from unittest import mock
 import pnfs.ds.service
 import pnfs.mds.comparing
 import pnfs.mds.exporting
-import pnfs.mds.moving
-import pnfs.mds.repair
 import pnfs.mds.service
 import pnfs.mds.transfer
 from pnfs.backends.metadata.recovery import MemoryRecoveryStore
@@ -123,8 +121,7 @@ class Site:
             ),
             mock.patch.object(pnfs.mds.exporting, "loadDriver", load),
             # As if files were large.
-            mock.patch.object(pnfs.mds.repair, "SMALL", 32768),
-            mock.patch.object(pnfs.mds.moving, "SMALL", 32768),
+            mock.patch.object(pnfs.mds.transfer, "SMALL", 32768),
             mock.patch.object(pnfs.mds.transfer, "LITTLE", 65536),
             mock.patch.object(pnfs.mds.transfer, "STEP", 131072),
             mock.patch.object(pnfs.mds.comparing, "UNIT", 16384),

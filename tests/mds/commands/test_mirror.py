@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-import pnfs.mds.repair
+import pnfs.mds.transfer
 import tests.mds.world
 from pnfs.admin.control import Refused, Request
 from tests.mds.faulty import pattern
@@ -165,7 +165,7 @@ class MirrorCommandsTests(RepairsCase):
         Whoever has asked may go: the repair goes on. C{mirror.stop} ends it, and leaves
         nothing half done.
         """
-        self.patch(pnfs.mds.repair, "SMALL", 1000)
+        self.patch(pnfs.mds.transfer, "SMALL", 1000)
         self.stale()
         done = self.begin("mirror.repair", name=self.name, limit=10_000)
         self.rest(2)
