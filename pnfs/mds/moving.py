@@ -166,9 +166,13 @@ class Moving:
             }
             await gather(
                 [
-                    self._equal(uuid, placement.name, size, mtime)
+                    (
+                        self._commit(uuid, placement.name)
+                        if uuid in equal
+                        else self._equal(uuid, placement.name, size, mtime)
+                    )
                     for uuid in target.dataServers
-                    if uuid not in equal and uuid not in placement.stale
+                    if uuid not in placement.stale
                 ]
             )
 
@@ -262,6 +266,13 @@ class Moving:
                 for uuid in new
             ]
         )
+
+    async def _commit(self, uuid: bytes, name: bytes) -> None:
+        """
+        What nobody has committed is durable in the copies: so it must be in every
+        mirror, or one that loses its power would differ.
+        """
+        await self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
 
     async def _equal(self, uuid: bytes, name: bytes, size: int, mtime: int) -> None:
         """

@@ -284,6 +284,22 @@ class MovingTests(MovingCase):
             self.move(self.stripes(*servers))
             self.assertEqual(self.inode.mtime, mtime)
 
+    def test_uncommitted(self) -> None:
+        """
+        What a client has written and not committed, and never will, is durable in every
+        mirror when one more has a copy of it.
+        """
+        self.move(self.shape([self.ds[0], self.ds[1]]))
+        name = self.placement().name
+        mirrors = self.ds[:2]
+        for ds in mirrors:
+            self.now(ds.write(name, 0, memoryview(b"uncommitted"), 0))
+            ds.calls.clear()
+        self.expected[:11] = b"uncommitted"
+        self.move(self.shape(self.ds[:3]))
+        for ds in mirrors:
+            self.assertTrue({"commit", "setattr"} & set(ds.calls), ds.calls)
+
     def test_fenced(self) -> None:
         """
         A handle from before the move is worth nothing at the old data servers when the

@@ -150,7 +150,9 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
         count: int = 2,
     ) -> Results:
         """
-        PUTFH and one operation, or more; positioned in its result.
+        PUTFH and one operation, or more; positioned in the first one's result.
+
+        @param count: how many they are, with the PUTFH.
         """
         results: Results = await self._client.compound(
             [handle, *operation], count, cache=cache

@@ -101,7 +101,7 @@ class Partners:
                 before, flushing = flushing, Deferred.fromCoroutine(
                     self._backend.commit(name, 0, 0)
                 )
-                # It is told of by the commit at the end.
+                # If it fails, the verifier is another one at the end.
                 flushing.addErrback(_failed)
                 await before
             return result
