@@ -198,12 +198,13 @@ class IDataServerBackend(Interface):
         @raise Unsupported: it cannot tell.
         """
 
-    async def track(name: bytes) -> bytes:
+    async def track(name: bytes) -> tuple[bytes, int]:
         """
         Follow what is changed in an object from now on, in memory only, as long as
         it is asked about now and then.
 
-        @return: a token for this moment, up to 32 bytes; empty if it cannot tell.
+        @return: a token for this moment, up to 32 bytes, empty if it cannot tell; and
+            how many bytes the object has, not earlier than at that moment.
         """
 
     async def changes(name: bytes, token: bytes) -> Optional[list[tuple[int, int]]]:

@@ -52,7 +52,7 @@ Orders to copy for clients that are under way at data servers at the same time, 
 and as many in which files are repaired and moved, which must not hold up clients.
 """
 
-ORDERS = 4
+ORDERS = 2
 """
 Orders to read much that are under way for a data server: of more, each would take longer
 than an order may, and would have to be given again.

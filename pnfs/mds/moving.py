@@ -42,7 +42,7 @@ from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.transfer import Transfer, isSmall
 from pnfs.mds.turns import Turns
-from pnfs.values import Inode, Placement, SetAttributes
+from pnfs.values import Inode, ObjectAttributes, Placement, SetAttributes
 
 HOLES = 16
 """Pieces given back at the same time at a data server."""
@@ -158,18 +158,14 @@ class Moving:
                     for task in tasks
                 ]
             )
-            equal = {
-                uuid
-                for uuid, attributes in found.items()
-                if uuid not in ours
-                and (attributes.size, attributes.mtime) == (size, mtime)
-            }
             await gather(
                 [
-                    (
-                        self._commit(uuid, placement.name)
-                        if uuid in equal
-                        else self._equal(uuid, placement.name, size, mtime)
+                    self._equal(
+                        uuid,
+                        placement.name,
+                        None if uuid in ours else found.get(uuid),
+                        size,
+                        mtime,
                     )
                     for uuid in target.dataServers
                     if uuid not in placement.stale
@@ -267,21 +263,28 @@ class Moving:
             ]
         )
 
-    async def _commit(self, uuid: bytes, name: bytes) -> None:
-        """
-        What nobody has committed is durable in the copies: so it must be in every
-        mirror, or one that loses its power would differ.
-        """
-        await self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
-
-    async def _equal(self, uuid: bytes, name: bytes, size: int, mtime: int) -> None:
+    async def _equal(
+        self,
+        uuid: bytes,
+        name: bytes,
+        found: Optional[ObjectAttributes],
+        size: int,
+        mtime: int,
+    ) -> None:
         """
         Every data file is as long as the file, and, or to users it would have been
-        modified now, as old.
+        modified now, as old. And it is durable: what nobody has committed is in the
+        copies, so it must be in every mirror, or one that loses its power would differ.
+
+        @param found: what it is like; None if that is not known.
         """
-        await self._servers.onFile(uuid, lambda ds: ds.extend(name, size))
-        changes = SetAttributes(mtime=mtime)
-        await self._servers.onFile(uuid, lambda ds: ds.setattr(name, changes))
+        if found is None or found.size < size:
+            await self._servers.onFile(uuid, lambda ds: ds.extend(name, size))
+        if found is not None and found.mtime == mtime:
+            await self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
+        else:
+            changes = SetAttributes(mtime=mtime)
+            await self._servers.onFile(uuid, lambda ds: ds.setattr(name, changes))
 
     async def _takeAway(
         self, placement: Placement, uuid: bytes, size: int, idle: Callable[[], bool]

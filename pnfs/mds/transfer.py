@@ -43,7 +43,7 @@ PASSES = 8
 LITTLE = 32 << 20
 """Bytes that are left to be compared while nobody may write."""
 
-STEP = 128 << 20
+STEP = 256 << 20
 """Bytes that a data server is told to copy and compare at a time, at least."""
 
 PARTS = 8
@@ -88,34 +88,39 @@ class Transfer:
         """
         live = task.live
         found = await self._servers.askAll(live)
-        sources = []
-        for column in task.columns():
-            uuid = _longest(live.columns[column], found)
-            sources.append(Source(column, uuid, await self._track(uuid, live.name)))
+        size = _size(found)
+        sources = [
+            Source(column, _longest(live.columns[column], found), b"")
+            for column in task.columns()
+        ]
         if not task.inUse and sources:
-            await self._resize(task, _size(found))
-        sources = await gather([self._catchUp(task, source) for source in sources])
+            await self._resize(task, size)
+        sources = await gather([self._catchUp(task, each, size) for each in sources])
         if len(sources) > 1:
             # Some have waited for others, and have changed meanwhile.
-            sources = await gather([self._catchUp(task, source) for source in sources])
+            sources = await gather([self._catchUp(task, each, 0) for each in sources])
         return sources
 
-    async def _catchUp(self, task: Task, source: Source) -> Source:
+    async def _catchUp(self, task: Task, source: Source, least: int) -> Source:
+        """
+        @param least: how long the file is, which has columns that are longer perhaps.
+        """
         name = task.live.name
-        for _ in range(PASSES if source.token else 1):
-            token = await self._track(source.uuid, name)
-            # Not before: what makes the file longer between the two would lie
-            # behind this size, and be older than the token.
-            size = await self._size(task)
+        for _ in range(PASSES):
+            token, size = await self._track(source.uuid, name)
+            size, least = max(size, least), 0
             wanted = await self._ranges(task, source)
             todo = list(merged(wanted, size))
             if source.todo is not None and sum(n for _, n in todo) <= LITTLE:
                 break
+            source = attrs.evolve(source, token=token)
             left = await self._copy(task, source, todo)
             # What lies behind the end will be compared as well: the file may have been
             # longer, and get a hole there when it grows.
             left += behind(wanted, size)
-            source = Source(source.column, source.uuid, token, left)
+            source = attrs.evolve(source, todo=left)
+            if not token:
+                break
         return source
 
     async def complete(
@@ -155,12 +160,6 @@ class Transfer:
 
     # -- data servers ----------------------------------------------------------------
 
-    async def _size(self, task: Task) -> int:
-        """
-        How long the file is, as far as data servers know.
-        """
-        return _size(await self._servers.askAll(task.live))
-
     async def _resize(self, task: Task, size: int) -> None:
         """
         Make a data file that nobody uses yet as long as the file.
@@ -177,13 +176,18 @@ class Transfer:
             uuid, lambda ds: ds.getattr(name)
         )
 
-    async def _track(self, uuid: bytes, name: bytes) -> bytes:
+    async def _track(self, uuid: bytes, name: bytes) -> tuple[bytes, int]:
+        """
+        A token, empty if it cannot be had, and a size that is not older. What made the
+        file longer between an older one and the token would lie behind that size, and
+        be older than the token.
+        """
         try:
             return await self._servers.onFile(  # type: ignore[no-any-return]
                 uuid, lambda ds: ds.track(name)
             )
         except Unsupported:
-            return b""
+            return b"", (await self.ask(uuid, name)).size
 
     async def _ranges(self, task: Task, source: Source) -> list[Range]:
         """
@@ -236,14 +240,16 @@ class Transfer:
 
         if not ranges:
             return []
-        # What an earlier attempt has left there, and is found equal, must not be lost
-        # either.
-        verifiers = {await commit()}
         total = sum(length for _, length in ranges)
         extents = Extents(self._servers, source.uuid, name)
         # Then it is enough to know where the source has data.
         there = Extents(self._servers, uuid, name)
         empty = total > MUCH and await there.isEmpty()
+        verifiers: set[bytes] = set()
+        if not empty:
+            # What an earlier attempt has left there, and is found equal, must not be
+            # lost either.
+            verifiers.add(await commit())
         running = DeferredSemaphore(SCRAPS if task.scraps else STEPS)
         left: list[Range] = []
 
@@ -345,12 +351,14 @@ class Transfer:
             await gather([step(*each) for each in some])
             if len(left) > 2 * RANGES:
                 left[:] = coarse(left)
-            if source.token:
+            if source.token and len(some) == 8 * SCRAPS:
                 # What is not asked about is not kept track of for ever.
                 await self._servers.onFile(
                     source.uuid, lambda ds: ds.changes(name, source.token)
                 )
-        verifiers.add(await commit())
+        # Who had nothing, and has told that all it got is durable, can lose none of it.
+        if verifiers:
+            verifiers.add(await commit())
         if len(verifiers) > 1:
             raise Unreachable("the data server has restarted; what it got may be lost")
         return sorted(left)

@@ -64,7 +64,8 @@ class DigestsContract(_Base):
         """
         A token.
         """
-        token = self.run_(self.backend.track(NAME))
+        token, size = self.run_(self.backend.track(NAME))
+        self.assertEqual(size, self.run_(self.backend.getattr(NAME)).size)
         self.assertEqual(len(token) > 0, self.tracks)
         self.assertLessEqual(len(token), 32)
         return token

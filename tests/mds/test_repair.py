@@ -203,6 +203,26 @@ class FileRepairTests(RepairCase):
         self.assertEqual(self.told, told)
         self.assertRepaired()
 
+    def test_long(self) -> None:
+        """
+        While much is copied the data server is asked now and then for what changes, or
+        it would forget that somebody wants to know.
+        """
+        self.patch(pnfs.mds.transfer, "STEP", 1024)
+        self.patch(pnfs.mds.transfer, "PARTS", SIZE)
+        times = []
+        inner = self.good.changes  # type: ignore[attr-defined]
+
+        async def changes(*args: Any) -> Any:
+            times.append(1)
+            return await inner(*args)
+
+        self.patch(self.good, "changes", changes)
+        self.aheadNow()
+        steps = SIZE // 1024
+        # And in the end for what is left to be copied.
+        self.assertEqual(len(times), steps // (8 * pnfs.mds.transfer.SCRAPS) + 1)
+
     def test_forgotten(self) -> None:
         """
         If the data server that is copied from has restarted, and does not know what
@@ -355,7 +375,7 @@ class FileRepairTests(RepairCase):
 
         self.patch(self.good, "track", track)
         seen = self.aheadNow()
-        self.assertEqual(len(times), 1 + pnfs.mds.transfer.PASSES)
+        self.assertEqual(len(times), pnfs.mds.transfer.PASSES)
         self.patch(self.good, "track", inner)
         self.now(self.finish(seen))
         self.assertRepaired()

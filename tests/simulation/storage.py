@@ -383,7 +383,7 @@ class SimulatedDisk(MemoryDataServerBackend):
 
     # -- contents --------------------------------------------------------------------
 
-    async def track(self, name: bytes) -> bytes:
+    async def track(self, name: bytes) -> tuple[bytes, int]:
         await self.slowness.pause()
         return await super().track(name)
 

@@ -21,6 +21,8 @@ from pnfs.nfs4.dsops.contents import (
 from pnfs.nfs4.results import OperationFailed
 from pnfs.nfs4.status import nfsstat4
 
+_SIZE = 1 << 4
+
 
 class ControlledDigests:
     """
@@ -41,11 +43,19 @@ class ControlledDigests:
         return decodeDigests(await self._value(name, key), count, unit)
 
     @translating
-    async def track(self, name: bytes) -> bytes:
+    async def track(self, name: bytes) -> tuple[bytes, int]:
         """
-        The data server's token.
+        The data server's token, and GETATTR after it.
         """
-        return await self._value(name, TRACK_XATTR)
+        results = await self._do(
+            self._object(name),
+            [requests.getxattr(TRACK_XATTR), requests.getattr_(_SIZE)],
+            72,
+            count=3,
+        )
+        token = results.opaque(VALUE_LIMIT)
+        results.operation(9)
+        return token, results.attributes()[4]
 
     @translating
     async def changes(

@@ -39,12 +39,13 @@ class LocalDigests:
             list[bytes], await settled(entry.run(digestsIn, offset, count, unit))
         )
 
-    async def track(self, name: bytes) -> bytes:
+    async def track(self, name: bytes) -> tuple[bytes, int]:
         """
         See L{pnfs.interfaces.IDataServerBackend.track}.
         """
         await self._open(name)
-        return self._tracking.track(name)
+        token = self._tracking.track(name)
+        return token, (await self.getattr(name)).size
 
     async def changes(self, name: bytes, token: bytes) -> Optional[Ranges]:
         """

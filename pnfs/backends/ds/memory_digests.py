@@ -48,12 +48,13 @@ class MemoryDigests:
             read, lambda at: self.seek(name, at, False), offset, count, unit
         )
 
-    async def track(self, name: bytes) -> bytes:
+    async def track(self, name: bytes) -> tuple[bytes, int]:
         """
         See L{Tracking.track}.
         """
         self._find(name)
-        return self._tracking.track(name)
+        token = self._tracking.track(name)
+        return token, (await self.getattr(name)).size
 
     async def changes(self, name: bytes, token: bytes) -> Optional[Ranges]:
         """

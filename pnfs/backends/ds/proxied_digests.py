@@ -36,12 +36,11 @@ class ProxiedDigests(ProxiedPart):
 
         return await digestsOf(read, seek, offset, count, unit)
 
-    async def track(self, name: bytes) -> bytes:
+    async def track(self, name: bytes) -> tuple[bytes, int]:
         """
         Nothing is followed.
         """
-        await self.getattr(name)
-        return b""
+        return b"", (await self.getattr(name)).size
 
     async def changes(
         self, name: bytes, token: bytes

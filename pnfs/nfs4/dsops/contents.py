@@ -74,7 +74,7 @@ async def getxattr(ctx: CompoundContext, args: GETXATTR4args) -> GETXATTR4resok:
     name = requireControlObject(ctx)
     data = ctx.server.data
     if args.gxa_name == TRACK_XATTR:
-        return GETXATTR4resok(await data.track(name))
+        return GETXATTR4resok((await data.track(name))[0])
     match = _CHANGES.fullmatch(args.gxa_name)
     if match is not None:
         changes = await data.changes(name, bytes.fromhex(match[1].decode("ascii")))

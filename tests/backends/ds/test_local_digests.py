@@ -32,7 +32,7 @@ class WhileChangingTests(LocalTestCase):
         """
         running = self.begin(change)  # type: ignore[arg-type]
         self.assertNoResult(running)
-        token = self.done(self.backend.track(NAME))
+        token, _ = self.done(self.backend.track(NAME))
         self.executor.runAll()
         self.successResultOf(running)
         changes: list[tuple[int, int]] = self.done(self.backend.changes(NAME, token))
@@ -67,7 +67,7 @@ class WhileChangingTests(LocalTestCase):
         When a flush has failed nobody knows what is stored: what has been changed is
         unknown.
         """
-        token = self.done(self.backend.track(NAME))
+        token, _ = self.done(self.backend.track(NAME))
         flush = self.begin(self.backend.commit(NAME, 0, 0))
         self.executor.step(OSError(5, "Input/output error"))
         self.failureResultOf(flush)
