@@ -280,7 +280,14 @@ class RecoveringMount(Mount):
             await self._reclaimOne(session, until, opened)
 
     async def _reclaimOne(self, session: Slots, until: float, opened: OpenFile) -> None:
+        """
+        Reclaim an open and its lock, or lose both: what had been written before, and
+        not sent yet, must not be written when somebody else may have the lock.
+        """
+        if opened.lost:
+            return
         file = opened.file
+        before = file.stateid
         asked = opened.onAsk()
         results = await self._patiently(
             session,
@@ -315,6 +322,12 @@ class RecoveringMount(Mount):
                 results.operation(12)
             except OperationFailed:
                 opened.lost = True
+                unused, file.stateid = file.stateid, before
+                await self._patiently(
+                    session,
+                    until,
+                    lambda: [requests.putfh(file.fh), requests.close(unused)],
+                )
             else:
                 opened.lockStateid = results.fixed(16)
 
