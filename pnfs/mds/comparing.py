@@ -14,7 +14,7 @@ from twisted.internet.defer import DeferredLock
 from pnfs.backends.ds.remote import gather
 from pnfs.backends.errors import IOFailed, Unsupported
 from pnfs.mds.dataservers import DataServers
-from pnfs.mds.ranges import EVERYTHING, Range, merged, steps
+from pnfs.mds.ranges import EVERYTHING, Range, merged, steps, without
 
 PORTION = 256 << 20
 """Bytes whose checksums are asked for at a time."""
@@ -24,6 +24,9 @@ UNIT = 256 << 10
 
 HEAD = 8 << 20
 """Bytes that are compared to know whether comparing is worth while."""
+
+MUCH = 16 << 20
+"""Bytes of which it is worth knowing where a data server has none of them."""
 
 EXTENTS = 16
 """Pieces of data, with holes between them, that are asked for one by one."""
@@ -55,13 +58,15 @@ class Differences:
 class Extents:
     """
     Where a data server has data in a file. What it has told last is remembered for as
-    long as this is used, as more than that is never wrong: holes read as zeros.
+    long as this is used. Somebody may write there meanwhile: who copies has that told,
+    and compares in the end.
     """
 
     _servers: DataServers
     uuid: bytes
     name: bytes
     _known: Range = (0, 0)
+    _end: int = EVERYTHING
     _asking: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
     async def isEmpty(self) -> bool:
@@ -69,7 +74,7 @@ class Extents:
         Has it nothing but a hole, as far as it can tell?
         """
         try:
-            return await self._seek(0, False) is None
+            return await self._next(0) is None
         except Unsupported:
             return False
 
@@ -86,7 +91,7 @@ class Extents:
             for _ in range(EXTENTS):
                 start, length = self._known
                 if not start <= offset < start + length:
-                    data = await self._seek(offset, False)
+                    data = await self._next(offset)
                     if data is None or data >= end:
                         return found
                     hole = await self._seek(data, True)
@@ -101,6 +106,17 @@ class Extents:
         finally:
             self._asking.release()
         return None
+
+    async def _next(self, offset: int) -> Optional[int]:
+        """
+        Where there is data again.
+        """
+        if offset >= self._end:
+            return None
+        data = await self._seek(offset, False)
+        if data is None:
+            self._end = offset
+        return data
 
     async def _seek(self, offset: int, hole: bool) -> Optional[int]:
         return await self._servers.onFile(  # type: ignore[no-any-return]
@@ -127,13 +143,19 @@ class Comparing:
         return (await self._compare(name, first, second, ranges)).all
 
     async def lacks(
-        self, source: Extents, uuid: bytes, offset: int, count: int
+        self, source: Extents, there: Extents, offset: int, count: int
     ) -> Differences:
         """
         What a data server needs of another one: where they have different bytes, or
         all of much that has no holes, of which nothing at the beginning is alike.
+
+        @param there: of the one that needs it.
         """
-        name = source.name
+        if count >= MUCH:
+            needed = await self._besides(source, there, offset, count)
+            if needed is not None:
+                return needed
+        name, uuid = source.name, there.uuid
         head = HEAD if count > 2 * HEAD else count
         found = await self._compare(name, source.uuid, uuid, [(offset, head)])
         if head == count:
@@ -142,6 +164,25 @@ class Comparing:
             return Differences([(offset, count)], [])
         rest = [(offset + head, count - head)]
         return found + await self._compare(name, source.uuid, uuid, rest)
+
+    async def _besides(
+        self, source: Extents, there: Extents, offset: int, count: int
+    ) -> Optional[Differences]:
+        """
+        The same of what is a hole there for the most part: what the source has beside
+        the rest needs not be compared. None: it is no such hole, or that is not known.
+        """
+        try:
+            some = await there.within(offset, count)
+            if some is None or 2 * sum(length for _, length in some) > count:
+                return None
+            data = await source.within(offset, count)
+        except Unsupported:
+            return None
+        if data is None:
+            return None
+        found = await self._compare(source.name, source.uuid, there.uuid, some)
+        return found + Differences(list(without(data, some)), [])
 
     async def _compare(
         self, name: bytes, first: bytes, second: bytes, ranges: Iterable[Range]

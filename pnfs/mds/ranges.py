@@ -5,7 +5,7 @@ Ranges of bytes of a file.
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
 """Offset and length."""
@@ -52,6 +52,22 @@ def behind(ranges: Iterable[Range], size: int) -> list[Range]:
     """
     found = [(max(at, size), at + length) for at, length in ranges]
     return [(start, end - start) for start, end in found if end > start]
+
+
+def without(ranges: Iterable[Range], others: Sequence[Range]) -> Iterator[Range]:
+    """
+    What of them is not in others, which are in order and apart from each other.
+    """
+    for offset, length in ranges:
+        end = offset + length
+        for start, part in others:
+            if start >= end:
+                break
+            if start > offset:
+                yield offset, start - offset
+            offset = max(offset, start + part)
+        if offset < end:
+            yield offset, end - offset
 
 
 def coarse(ranges: Iterable[Range]) -> Iterator[Range]:

@@ -25,7 +25,7 @@ from twisted.internet.defer import DeferredSemaphore
 
 from pnfs.backends.ds.remote import gather
 from pnfs.backends.errors import IOFailed, Unreachable, Unsupported
-from pnfs.mds.comparing import Comparing, Extents
+from pnfs.mds.comparing import MUCH, Comparing, Extents
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.lacking import Source, Task
@@ -60,9 +60,6 @@ STEPS = 4
 
 SCRAPS = 16
 """As many instead if they are small pieces (L{Task.scraps})."""
-
-MUCH = 16 << 20
-"""Bytes of which it is worth knowing that the data server has none of them."""
 
 HOLES = 16
 """Holes of a step that are made one by one."""
@@ -242,11 +239,9 @@ class Transfer:
             return []
         total = sum(length for _, length in ranges)
         extents = Extents(self._servers, source.uuid, name)
-        # Then it is enough to know where the source has data.
         there = Extents(self._servers, uuid, name)
-        empty = total > MUCH and await there.isEmpty()
         verifiers: set[bytes] = set()
-        if not empty:
+        if total < MUCH or not await there.isEmpty():
             # What an earlier attempt has left there, and is found equal, must not be
             # lost either.
             verifiers.add(await commit())
@@ -287,15 +282,11 @@ class Transfer:
             todo = pieces = [(offset, count)]
             compared = True
             try:
-                found = await extents.within(offset, count) if empty else None
-                if found is not None:
-                    todo = pieces = found
-                else:
-                    lacks = await self._comparing.lacks(extents, uuid, offset, count)
-                    todo = pieces = lacks.all
-                    done = await clear(list(merged(lacks.zeros, EVERYTHING)))
-                    if done:
-                        pieces = list(merged(lacks.data, EVERYTHING))
+                lacks = await self._comparing.lacks(extents, there, offset, count)
+                todo = pieces = lacks.all
+                done = await clear(list(merged(lacks.zeros, EVERYTHING)))
+                if done:
+                    pieces = list(merged(lacks.data, EVERYTHING))
             except Unsupported:
                 compared = False
             for at, length in pieces:

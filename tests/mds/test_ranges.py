@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis.strategies import integers, lists, tuples
 from twisted.trial.unittest import SynchronousTestCase
 
-from pnfs.mds.ranges import EVERYTHING, RANGES, Range, behind, coarse, merged, steps
+from pnfs.mds.ranges import (
+    EVERYTHING,
+    RANGES,
+    Range,
+    behind,
+    coarse,
+    merged,
+    steps,
+    without,
+)
 
 _ranges = lists(tuples(integers(0, 60), integers(0, 20)), max_size=8)
 
@@ -44,6 +53,15 @@ class RangesTests(SynchronousTestCase):
         """
         self.assertEqual(behind([(0, EVERYTHING)], 5), [(5, EVERYTHING - 5)])
         self.assertEqual(list(merged([(0, EVERYTHING)], 5)), [(0, 5)])
+
+    @given(_ranges, _ranges)
+    def test_without(self, ranges: list[Range], others: list[Range]) -> None:
+        """
+        What is in one and not in the other, whatever they are like.
+        """
+        found = list(without(ranges, list(merged(others, EVERYTHING))))
+        self.assertEqual(_bytes(found), _bytes(ranges) - _bytes(others))
+        self.assertTrue(all(length > 0 for _, length in found))
 
     @given(_ranges, integers(1, 30))
     def test_steps(self, ranges: list[Range], step: int) -> None:

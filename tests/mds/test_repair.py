@@ -38,7 +38,8 @@ class RepairCase(MirroredCase):
         self.patch(pnfs.mds.transfer, "SMALL", 1024)
         self.patch(pnfs.mds.transfer, "STEP", 65536)
         self.patch(pnfs.mds.comparing, "UNIT", 4096)
-        self.patch(pnfs.mds.transfer, "MUCH", 65536)
+        for module in (pnfs.mds.transfer, pnfs.mds.comparing):
+            self.patch(module, "MUCH", 65536)
         self.put(0, pattern(SIZE + 5000, 7))
         placement = self.placement()
         self.good = self.byUUID(placement.columns[0][0])
@@ -202,6 +203,35 @@ class FileRepairTests(RepairCase):
         self.now(self.finish(seen))
         self.assertEqual(self.told, told)
         self.assertRepaired()
+
+    def test_shorter(self) -> None:
+        """
+        A mirror that has nothing behind some point needs not be compared there before
+        it is copied.
+        """
+        self.patch(pnfs.mds.transfer, "STEP", 4 * 65536)
+        name = self.placement().name
+        for size in (65536, SIZE):
+            self.now(self.stale.setattr(name, SetAttributes(size=size)))
+        asked: list[tuple[str, int, int]] = []
+        for call in ("checksums", "copy"):
+            self.patch(self.stale, call, self.recording(call, asked))
+        self.now(self.finish())
+        self.assertRepaired()
+        first = [kind for kind, *_ in asked].index("copy")
+        self.assertEqual(asked[:first], [("checksums", 0, 65536)])
+
+    def recording(self, call: str, asked: list[tuple[str, int, int]]) -> Any:
+        """
+        What the stale mirror is asked to do.
+        """
+        inner = getattr(self.stale, call)
+
+        async def recorded(name: bytes, offset: int, *args: Any) -> Any:
+            asked.append((call, offset, args[0 if call == "checksums" else 2]))
+            return await inner(name, offset, *args)
+
+        return recorded
 
     def test_long(self) -> None:
         """

@@ -14,6 +14,7 @@ from pnfs.backends.ds.local_extents import seekIn
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_objects import settled
 from pnfs.backends.ds.tracking import Ranges, Tracking
+from pnfs.values import ObjectAttributes
 
 _BLOCK = 1 << 20
 _LARGEST = (1 << 63) - 1
@@ -26,6 +27,12 @@ class LocalDigests:
 
     _open: Callable[[bytes], Any]
     _tracking: Tracking
+
+    async def getattr(self, name: bytes) -> ObjectAttributes:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.getattr}.
+        """
+        raise NotImplementedError
 
     async def checksums(
         self, name: bytes, offset: int, count: int, unit: int

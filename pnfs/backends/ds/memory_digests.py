@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 
 from pnfs.backends.ds.digests import digestsOf
 from pnfs.backends.ds.tracking import Ranges, Tracking
-from pnfs.values import ReadResult
+from pnfs.values import ObjectAttributes, ReadResult
 
 
 class MemoryDigests:
@@ -19,6 +19,12 @@ class MemoryDigests:
 
     _find: Callable[[bytes], Any]
     _tracking: Tracking
+
+    async def getattr(self, name: bytes) -> ObjectAttributes:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.getattr}.
+        """
+        raise NotImplementedError
 
     async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
         """
