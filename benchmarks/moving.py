@@ -3,14 +3,16 @@ Bytes that move between data servers: a mirror that has missed everything is rep
 and a data server is drained. The metadata server gives orders only. What one data
 server reads and writes alone is measured beside it, as it bounds what can be moved.
 
-C{python -m benchmarks.moving [MIB]} prints this part of the report alone.
+C{python -m benchmarks.moving [MIB [ROUNDS]]} prints this part of the report alone.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
+from statistics import median
 from threading import Thread
 from typing import Any, Callable, Iterator, Sequence
 
@@ -28,7 +30,10 @@ MIB = 1 << 20
 LEAVING = "ds1"
 """The data server that is lost, comes back, and is drained."""
 
-FILES = 6
+ALONE = "one data server alone"
+FILES = (12, 3)
+"""How many there are; two thirds of them have a mirror that is moved."""
+
 SLOTS = 4
 LIMIT = 50 * MIB
 """Bytes per second of the repair beside which a client is measured."""
@@ -43,12 +48,15 @@ def warm(size: int) -> None:
     """
     Have so much memory at hand. A virtual machine that gives unused memory back to its
     host gets it again at a multiple of what it costs to copy a page: who writes first
-    would pay for that, and not who writes where somebody else's pages were.
+    would pay for that, and not who writes where somebody else's pages were. Nothing is
+    left to be done by the disk.
     """
     block = bytes(MIB)
     with tempfile.TemporaryFile(buffering=0) as file:
         for _ in range(size // MIB):
             file.write(block)
+    # Or what is left to be flushed would be in the way.
+    os.sync()
 
 
 def costOf(work: Callable[[], int], groups: Sequence[Sequence[int]]) -> Cost:
@@ -102,18 +110,18 @@ class MovingSite:
     Mirrored files on three data servers.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, files: int) -> None:
         """
         @param size: bytes of all files.
         """
-        self._each = size // FILES // MIB * MIB
+        self._each = size // files // MIB * MIB
         self.site = site = OurSite(3, layout="flexfiles", mirrors=2)
         self._control = ControlClient(site.control)
         self._metadata = Metadata(site.host, site.port, site.export)
-        self._session = self._metadata.session(FILES)
+        self._session = self._metadata.session(files)
         self._files = [
             self._session.open(self._metadata.fh, b"moved-%d" % number)
-            for number in range(FILES)
+            for number in range(files)
         ]
         # Now they have their data servers.
         self._write(0, MIB)
@@ -128,13 +136,16 @@ class MovingSite:
 
     def _write(self, start: int, end: int) -> None:
         """
-        A range of each file, through the metadata server.
+        A range of each file, through the metadata server, durably.
         """
         tasks = [
             writing(fh, stateid, iter(range(start, end, MIB)), MIB)
             for fh, stateid in self._files
         ]
         run([(self._session, tasks)], [])
+        # What a client has not committed would be flushed by the repair.
+        for fh, _ in self._files:
+            self._session.run(wire.putfh(fh), wire.COMMIT)
 
     def _call(self, command: str, **args: Any) -> Any:
         return self._control.call(command, args)
@@ -224,50 +235,78 @@ def _around(size: int) -> Iterator[int]:
         yield from range(0, size, 65536)
 
 
-def lines(size: int, seconds: float) -> tuple[list[list[str]], list[list[str]]]:
+Figures = dict[tuple[str, str], list[Cost]]
+"""What was measured in each round, by operation and data."""
+
+
+def _measured(size: int, seconds: float) -> tuple[Figures, list[Outcome]]:
     """
-    @param size: bytes that are moved.
+    One round.
+
     @return: what moving costs; what a client notices of it.
     """
-    costs = [["operation", "data", "MB/s", "MDS: CPU ms per GB", "data servers"]]
-
-    def add(operation: str, data: str, cost: Cost) -> None:
-        rate, used = cost
-        cells = ["–"] * (2 - len(used)) + [f"{each:,.1f}" for each in used]
-        costs.append([operation, data, f"{rate / 1e6:,.0f}", *cells])
-
+    found: Figures = {}
     for operation in ("read", "write"):
-        add(operation, "one data server alone", alone(operation, size // 2))
-    moving = MovingSite(size)
-    try:
-        moving.miss()
-        moving.comeBack()
-        before = moving.reads(seconds)
-        beside = moving.beside(seconds)
-        warm(2 * size)
-        repaired = costOf(moving.repair, moving.groups)
-        add("repair", f"{FILES} files, compared and verified", repaired)
-        warm(2 * size)
-        drained = costOf(moving.drain, moving.groups)
-        add("drain", f"{FILES} files, compared and verified", drained)
-    finally:
-        moving.stop()
-    noticed = [["a client reads 64 KiB", "", "p99 µs", "MB/s"]]
-    for what, outcome in (
-        ("nothing else is done", before),
-        (f"repair limited to {LIMIT // MIB} MiB/s", beside),
+        found[operation, ALONE] = [alone(operation, size // 2)]
+    noticed = []
+    for files in FILES:
+        moving = MovingSite(size, files)
+        try:
+            moving.miss()
+            moving.comeBack()
+            if files == FILES[0]:
+                noticed = [moving.reads(seconds), moving.beside(seconds)]
+            data = f"{files} files of {size // files // MIB} MiB"
+            for operation, work in ("repair", moving.repair), ("drain", moving.drain):
+                warm(2 * size)
+                found[operation, data] = [costOf(work, moving.groups)]
+        finally:
+            moving.stop()
+    return found, noticed
+
+
+def lines(
+    size: int, rounds: int, seconds: float
+) -> tuple[list[list[str]], list[list[str]]]:
+    """
+    @param size: bytes of the files of which some are moved.
+    @return: what moving costs; what a client notices of it: medians.
+    """
+    costs: Figures = {}
+    notices = []
+    for _ in range(rounds):
+        found, noticed = _measured(size, seconds)
+        notices.append(noticed)
+        for key, cost in found.items():
+            costs.setdefault(key, []).extend(cost)
+    bound = [rate for rate, _ in costs["write", ALONE]]
+    head = "operation,data,MB/s,of one that writes,MDS: CPU ms per GB,data servers"
+    first = [head.split(",")]
+    for (operation, data), each in costs.items():
+        rates = [rate for rate, _ in each]
+        share = median(rate / most for rate, most in zip(rates, bound))
+        used = [f"{median(cpu):,.1f}" for cpu in zip(*(cpus for _, cpus in each))]
+        cells = ["–"] * (2 - len(used)) + used
+        rate = f"{median(rates) / 1e6:,.0f}"
+        first.append([operation, data, rate, f"{100 * share:.0f} %", *cells])
+    second = [["a client reads 64 KiB", "", "p99 µs", "MB/s"]]
+    for number, what in enumerate(
+        ("nothing else is done", f"repair limited to {LIMIT // MIB} MiB/s")
     ):
-        rate = outcome.operations * 65536 / 1e6 / outcome.seconds
-        noticed.append([what, "", f"{outcome.p99:,.0f}", f"{rate:,.0f}"])
-    return costs, noticed
+        outcomes = [noticed[number] for noticed in notices]
+        p99 = median(outcome.p99 for outcome in outcomes)
+        speed = median(each.operations * 0.065536 / each.seconds for each in outcomes)
+        second.append([what, "", f"{p99:,.0f}", f"{speed:,.0f}"])
+    return first, second
 
 
 def main() -> None:
     """
     The program.
     """
-    size = (int(sys.argv[1]) if len(sys.argv) > 1 else 1536) * MIB
-    for each in lines(size, 3.0):
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else 3072
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    for each in lines(size * MIB, rounds, 3.0):
         print(table(each) + "\n")
 
 

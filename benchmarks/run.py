@@ -25,7 +25,7 @@ CELLS = "null getattr access lookup readdir openclose create remove".split()
 OURS = ["layout to read", "layout to write"]
 SHAPES = ((1, 1), (16, 1), (16, 4))
 SIZES = {"4 KiB": 4096, "64 KiB": 65536, "1 MiB": MIB}
-MOVED = 1536 * MIB
+MOVED = 3072 * MIB
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "RESULTS.md")
 
 
@@ -183,7 +183,8 @@ def measure(rounds: int, seconds: float, held: int) -> str:
             ganesha.stop()
     scale = scaleLines((1, 2, 3), rounds, seconds)
     _say("repair and drain")
-    costs, noticed = movingLines(MOVED if seconds >= 1 else MOVED // 8, seconds)
+    moved = MOVED if seconds >= 1 else MOVED // 8
+    costs, noticed = movingLines(moved, rounds, seconds)
     memory = memoryLines(held)
     peer = (
         "nfs-ganesha (VFS)" if ganesha else "nfs-ganesha is not installed, or no root"
