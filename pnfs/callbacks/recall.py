@@ -42,7 +42,7 @@ from pnfs.interfaces import IRecaller
 from pnfs.nfs4.context import ServerContext
 from pnfs.nfs4.ops.unlinked import settleFile
 from pnfs.rpc.coroutines import drive
-from pnfs.state.files import WRITER_GONE, FileState
+from pnfs.state.files import WRITER_GONE, FileState, askLater
 from pnfs.state.layouts import LayoutState
 
 DATA_SERVER_LOST = "data server lost"
@@ -100,6 +100,14 @@ class FileRecall:
         It is done, but no layout is to be given yet.
         """
         return not self._holders and not self._settling
+
+    @property
+    def settled(self) -> bool:
+        """
+        Whoever has lost a layout by it can write no more, and the size that he has left
+        has been asked for, or is being.
+        """
+        return not (self.fence or self.refresh)
 
     def join(self, layouts: Iterable[LayoutState], hold: bool = True) -> Deferred[None]:
         """
@@ -205,6 +213,7 @@ class FileRecall:
                     fileid=file.inode.fileid,
                     error=error,
                 )
+                askLater(self.recaller.server, file.inode)
             else:
                 if file.reclaimed == WRITER_GONE and not self.fence:
                     file.reclaimed = 0

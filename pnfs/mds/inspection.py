@@ -26,6 +26,7 @@ from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.placed import alone, pinned
 from pnfs.nfs4.context import ServerContext
+from pnfs.nfs4.current import mustAsk
 from pnfs.values import Inode, Placement
 
 REASON = "scrub"
@@ -107,8 +108,7 @@ class Inspection:
             if placement is None:
                 return None
             _requireWhole(placement)
-            unknown = self._server.unsure and not inode.asked
-            ragged = unknown or key in self._data.ragged
+            ragged = mustAsk(self._server, inode) or key in self._data.ragged
             if len(placement.columns) > 1 and ragged:
                 raise Unreachable("not all of its data files know its length")
             found = await self._look(placement, inode.size)

@@ -62,6 +62,8 @@ class ServerContext:
     @ivar readBytes: bytes read and C{writeBytes} written by clients, to count.
     @ivar unsure: when the server was started clients held state of an earlier start:
         through layouts they may have written what it has never heard of.
+    @ivar unasked: handles of files of which that is so, as data servers that were to
+        be asked for the size did not answer.
     @ivar latency: L{pnfs.metrics.Latency}, told of one COMPOUND in 64, or None.
     @ivar served: COMPOUNDs so far.
     @ivar done: successful operations by number; failed: (number, status) to count.
@@ -98,6 +100,7 @@ class ServerContext:
     writeBytes: int = 0
     latency: Any = None
     unsure: bool = False
+    unasked: set[bytes] = attrs.Factory(set)
     served: int = 0
     done: list[int] = attrs.Factory(lambda: [0] * 128)
     failed: dict[tuple[int, int], int] = attrs.Factory(dict)

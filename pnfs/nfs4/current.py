@@ -14,6 +14,7 @@ from pnfs.backends.errors import BackendError, Unreachable
 from pnfs.namespace.access import mayReadACL
 from pnfs.nfs4.fattr_plan import Plan, statistics
 from pnfs.nfs4.status import NFSError, nfsstat4
+from pnfs.state.files import WRITER_GONE
 from pnfs.state.layouts import mayBeWritten, opensForWriting
 from pnfs.values import Inode, SetAttributes
 
@@ -28,9 +29,13 @@ def mustAsk(server: Any, inode: Inode) -> bool:
     """
     May the data servers know more of a file although nobody is known to write it? A
     client that could not reclaim after a restart of the server has written under a
-    layout that nobody remembers, and believes the size it is told next.
+    layout that nobody remembers, and believes the size it is told next. Or they did not
+    answer when they were asked (L{askLater}).
     """
-    return bool(server.unsure and inode.hasPlacement and not inode.asked)
+    return not inode.asked and bool(
+        inode.hasPlacement
+        and (server.unsure or (server.unasked and inode.handle in server.unasked))
+    )
 
 
 async def refreshWritten(
@@ -53,6 +58,7 @@ async def refreshWritten(
     if recall is not None and recall.fence and opensForWriting(state, client):
         # Who has vanished may write until the file is fenced.
         raise Unreachable("a client that wrote the file is being fenced off")
+    settled = recall is None or recall.settled
     try:
         await server.data.refresh(export, inode)
     except BackendError:
@@ -63,6 +69,16 @@ async def refreshWritten(
         # A dead data server must not hide the file: answer what is known.
         return
     inode.asked = True
+    server.unasked.discard(inode.handle)
+    state = inode.state
+    if (
+        settled
+        and state is not None
+        and state.reclaimed == WRITER_GONE
+        and state.recall is recall
+        and (recall is None or recall.settled)
+    ):
+        state.reclaimed = 0
     for layout in layouts:
         layout.refreshed()
 

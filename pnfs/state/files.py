@@ -16,6 +16,9 @@ nobody remembers.
 """
 
 WRITER_GONE = 2
+UNASKED = 100_000
+"""Files that are remembered by name because their size is to be asked for."""
+
 """
 A client that could write through a layout has vanished, and the data servers have not
 been asked since.
@@ -96,3 +99,23 @@ def fileState(fh: bytes, inode: Any, export: Any) -> FileState:
     if state is None:
         state = inode.state = FileState(fh, inode, export)
     return state  # type: ignore[no-any-return]
+
+
+def askLater(server: Any, inode: Any) -> None:
+    """
+    Somebody may have written a file, and the data servers cannot be asked for its size
+    now: whoever wants to know it has them asked, also when nobody has any state on the
+    file any more.
+
+    @param server: L{pnfs.nfs4.context.ServerContext}.
+    """
+    if inode.state is not None:
+        inode.state.reclaimed = inode.state.reclaimed or WRITER_GONE
+    inode.asked = False
+    inode.encoded.clear()
+    unasked = server.unasked
+    unasked.add(inode.handle)
+    if len(unasked) > UNASKED:
+        # All of those that are not known to have been asked about.
+        unasked.clear()
+        server.unsure = True

@@ -11,12 +11,13 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+import pnfs.state.files
 from pnfs.backends.errors import NoSuchObject, Unreachable
 from pnfs.clock import MonotonicClock
 from pnfs.callbacks.channel import BackChannels, NoBackChannel
 from pnfs.callbacks.recall import DATA_SERVER_LOST, LayoutRecaller
 from pnfs.interfaces import IRecaller
-from pnfs.nfs4.current import refreshWritten
+from pnfs.nfs4.current import mustAsk, refreshWritten
 from pnfs.nfs4.status import nfsstat4
 from tests.callbacks.test_channel import Callback
 from tests.layouts import linux
@@ -45,7 +46,8 @@ class RecallTests(SynchronousTestCase):
         self.clock.advance(60)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.recaller.active, set())
-        self.assertIsNone(self.fixture.inode.state.recall)
+        state = self.fixture.inode.state
+        self.assertTrue(state is None or state.recall is None)
 
     def hold(self, **more: Any) -> bytes:
         """
@@ -252,13 +254,66 @@ class RecallTests(SynchronousTestCase):
 
     def test_refreshFails(self) -> None:
         """
-        A data server that is down does not keep a recall from ending.
+        A data server that is down does not keep a recall from ending. It is asked when
+        somebody wants to know the size; until it answers nobody who may append is told
+        one.
         """
+        fixture = self.fixture
+        self.unasked()
+        self.failureResultOf(self.ask(fixture.client), Unreachable)
+        fixture.data.failure = None
+        fixture.data.sizes[fixture.inode.handle] = 999
+        self.calls.clear()
+        self.successResultOf(self.ask(fixture.client))
+        self.assertEqual(fixture.inode.size, 999)
+        self.successResultOf(self.ask(fixture.client))
+        self.assertEqual(self.calls, ["refresh"])
+
+    def test_refreshFailsForGood(self) -> None:
+        """
+        It is asked as well if everybody who had something of the file has left.
+        """
+        fixture = self.fixture
+        self.unasked()
+        fixture.inode.state = None
+        self.assertTrue(mustAsk(fixture.server, fixture.inode))
+        fixture.data.failure = None
+        self.calls.clear()
+        self.successResultOf(self.ask())
+        self.assertEqual(self.calls, ["refresh"])
+        self.assertFalse(mustAsk(fixture.server, fixture.inode))
+
+    def test_refreshFailsOften(self) -> None:
+        """
+        Of very many such files it is not remembered which they are: all are asked for
+        of which it has not been done.
+        """
+        self.patch(pnfs.state.files, "UNASKED", 0)
+        fixture = self.fixture
+        self.unasked()
+        self.assertEqual(fixture.server.unasked, set())
+        fixture.inode.state = None
+        self.assertTrue(mustAsk(fixture.server, fixture.inode))
+
+    def unasked(self) -> None:
+        """
+        A client has forgotten its layout, and no data server answers.
+        """
+        self.fixture.inode.hasPlacement = True
         self.hold()
         done = self.recall()
         self.fixture.data.failure = Unreachable()
         self.answer(NOMATCHING)
         self.assertIsNone(self.successResultOf(done))
+
+    def ask(self, client: Any = None) -> Deferred[None]:
+        """
+        A client wants to know the size.
+        """
+        fixture = self.fixture
+        return Deferred.fromCoroutine(
+            refreshWritten(fixture.server, fixture.export, fixture.inode, client)
+        )
 
     def test_severalHolders(self) -> None:
         """
@@ -442,19 +497,11 @@ class RecallTests(SynchronousTestCase):
         fixture = self.fixture
         fixture.data.pause = pause = Deferred()
         self.recaller.clientGone(gone)
-
-        def ask() -> Deferred[None]:
-            return Deferred.fromCoroutine(
-                refreshWritten(
-                    fixture.server, fixture.export, fixture.inode, fixture.client
-                )
-            )
-
-        self.failureResultOf(ask(), Unreachable)
+        self.failureResultOf(self.ask(fixture.client), Unreachable)
         fixture.data.pause = None
         pause.callback(None)
         self.calls.clear()
-        self.successResultOf(ask())
+        self.successResultOf(self.ask(fixture.client))
         self.assertEqual(self.calls, [])
 
     def test_sizeOfExpiredWriterUnknown(self) -> None:
@@ -473,11 +520,7 @@ class RecallTests(SynchronousTestCase):
         fixture.data.pause.errback(Unreachable())
         fixture.data.pause = None
         self.calls.clear()
-        self.successResultOf(
-            Deferred.fromCoroutine(
-                refreshWritten(fixture.server, fixture.export, fixture.inode)
-            )
-        )
+        self.successResultOf(self.ask())
         self.assertEqual(self.calls, ["refresh"])
 
     def test_expiredReader(self) -> None:

@@ -15,7 +15,7 @@ from pnfs.nfs4.ops.conflicts import requireState
 from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.unlinked import settleFile
 from pnfs.nfs4.types import INVALID_STATEID
-from pnfs.state.files import FileState
+from pnfs.state.files import FileState, askLater
 from pnfs.state.layouts import LayoutState
 from pnfs.state.opens import WRITE, OpenState
 
@@ -74,12 +74,12 @@ async def _closeWritten(
     try:
         await server.data.refresh(file.export, file.inode)
     except BackendError:
-        # A client must be able to close while a data server is down. The layout
-        # stays marked, so that the next GETATTR asks again; if there is none to
-        # mark, the client has to come again.
+        # A client must be able to close while a data server is down: the next
+        # GETATTR asks again.
         if layout is None:
-            raise
-        layout.stoppedWriting()
+            askLater(server, file.inode)
+        else:
+            layout.stoppedWriting()
     else:
         if layout is not None:
             layout.refreshed()

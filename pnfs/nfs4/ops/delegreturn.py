@@ -15,6 +15,7 @@ from pnfs.nfs4.ops.errorlists import errorsOf
 from pnfs.nfs4.ops.unlinked import settleFile
 from pnfs.nfs4.types import stateid4
 from pnfs.state.delegations import DelegationState
+from pnfs.state.files import askLater
 
 
 @attrs.define
@@ -53,11 +54,11 @@ async def delegreturn(ctx: CompoundContext, args: DELEGRETURN4args) -> None:
                 await server.data.refresh(file.export, inode)
             except BackendError:
                 # It must be able to return it while a data server is down: then the
-                # next GETATTR asks. If there is no layout to remember that by, it
-                # has to come again.
+                # next GETATTR asks.
                 if layout is None:
-                    raise
-                layout.stoppedWriting()
+                    askLater(server, inode)
+                else:
+                    layout.stoppedWriting()
             else:
                 if layout is not None:
                     layout.refreshed()

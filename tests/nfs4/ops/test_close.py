@@ -12,11 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import NoSuchObject, Unreachable
+from pnfs.nfs4.current import mustAsk
 from pnfs.nfs4.ops.close import close
 from pnfs.nfs4.ops.open_downgrade import open_downgrade
 from pnfs.nfs4.requests import commit, putfh, read, writeHead
 from pnfs.nfs4.status import nfsstat4
 from pnfs.nfs4.types import CURRENT_STATEID, INVALID_STATEID
+from pnfs.state.files import RECLAIMED
 from pnfs.values import Inode, Placement
 from tests.nfs4.ops.files import (
     BOTH,
@@ -169,6 +171,20 @@ class CloseTests(SynchronousTestCase):
         fixture.data.failure = Unreachable()
         self.close(writer)
         self.assertTrue(layout.dirty)
+
+    def test_refreshFailsReclaimed(self) -> None:
+        """
+        So can one that its writer has reclaimed, and of which no layout is known: the
+        data servers are asked when somebody wants to know its size.
+        """
+        fixture = self.fixture
+        writer = self.open(BOTH)
+        self.inode.hasPlacement = True
+        self.inode.asked = True
+        self.inode.state.reclaimed = RECLAIMED
+        fixture.data.failure = Unreachable()
+        self.close(writer)
+        self.assertTrue(mustAsk(fixture.server, self.inode))
 
     def test_closedTwiceMeanwhile(self) -> None:
         """
