@@ -49,7 +49,10 @@ END_SECONDS = 240.0
 """In which everybody must have finished after that."""
 
 
-_CLOSED = "cannot reuse already awaited coroutine"
+_CLOSED = (
+    "cannot reuse already awaited coroutine",
+    "coroutine ignored GeneratorExit",
+)
 """Said when what a killed process was about is collected."""
 
 
@@ -370,7 +373,7 @@ def _simulate(
         if event["log_level"] >= LogLevel.error:
             text = formatEvent(event)
             failure = event.get("log_failure")
-            if failure is not None and _CLOSED in str(failure.value):
+            if failure is not None and str(failure.value) in _CLOSED:
                 return
             if failure is None and text.startswith("Unhandled error in Deferred"):
                 # A heading: the failure follows.
