@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import struct
 
+from pnfs.backends.errors import Unreachable
+from pnfs.nfs4.current import mustAsk
 from pnfs.nfs4.requests import opaque
 from pnfs.nfs4.status import nfsstat4
+from pnfs.state.files import RECLAIMED
 from pnfs.state.layouts import WHOLE_RW
 from tests.nfs4.ops.delegations import (
     LEASE,
@@ -97,6 +100,18 @@ class ReturnTests(DelegationCase):
         self.data.calls.clear()
         self.assertEqual(self.one.give(self.file, held), "NFS4_OK")
         self.assertEqual(self.data.calls, [("refresh",)])
+
+    def test_dataServerAway(self) -> None:
+        """
+        A delegation that has been reclaimed can be returned while a data server is
+        down, which is asked later: nobody knows of a layout that went with it.
+        """
+        held = self.writeDelegation()
+        self.file.hasPlacement = self.file.asked = True
+        self.file.state.reclaimed = RECLAIMED
+        self.data.failure = Unreachable()
+        self.assertEqual(self.one.give(self.file, held), "NFS4_OK")
+        self.assertTrue(mustAsk(self.fixture.server, self.file))
 
     def test_destroyClientid(self) -> None:
         """
