@@ -16,13 +16,13 @@ nobody remembers.
 """
 
 WRITER_GONE = 2
-UNASKED = 100_000
-"""Files that are remembered by name because their size is to be asked for."""
+"""
+A client that could write through a layout has vanished, or has lost it, and the data
+servers have not been asked since.
+"""
 
-"""
-A client that could write through a layout has vanished, and the data servers have not
-been asked since.
-"""
+UNASKED = 100_000
+"""Files that are remembered because their data servers are to be asked for the size."""
 
 
 FULL = 1
