@@ -207,6 +207,9 @@ class FileRecall:
             self.refresh = False
             try:
                 await data.refresh(file.export, file.inode)
+            except NoSuchObject:
+                # The file is gone, and nobody will want to know its size.
+                pass
             except BackendError as error:
                 _log.warn(
                     "the size of fileid {fileid} may be out of date: {error}",

@@ -252,6 +252,18 @@ class RecallTests(SynchronousTestCase):
         self.clock.advance(20)
         self.assertIsNone(self.successResultOf(done))
 
+    def test_fileGoneUnasked(self) -> None:
+        """
+        Nor is anything remembered of it.
+        """
+        self.hold()
+        done = self.recall()
+        self.fixture.data.failure = NoSuchObject()
+        self.answer(NOMATCHING)
+        self.assertIsNone(self.successResultOf(done))
+        self.assertEqual(self.calls, ["refresh"])
+        self.assertEqual(self.fixture.server.unasked, set())
+
     def test_refreshFails(self) -> None:
         """
         A data server that is down does not keep a recall from ending. It is asked when
