@@ -86,7 +86,8 @@ class SessionHolder:
         deadline: float = 60.0,
     ) -> None:
         """
-        @param rpc: L{pnfs.rpc.client.RPCClient}, or what can C{call} and C{close}.
+        @param rpc: L{pnfs.rpc.client.RPCClient}, or what can C{call} and C{close}, and
+            has a C{hub} if L{placeData} is used.
         @param owner: C{co_ownerid}; verifier: 8 bytes of this start.
         @param credential: as on the wire, for every call.
         @param ioBytes: the largest READ or WRITE wanted.
@@ -270,6 +271,12 @@ class SessionHolder:
         waiter: Deferred[None] = Deferred()
         self._clock.callLater(_RETRY_PAUSE, waiter.callback, None)
         await waiter
+
+    def placeData(self, position: int) -> None:
+        """
+        Have this byte of large replies that are to come lie where a page begins.
+        """
+        self._rpc.hub.replies.data = position
 
     def giveUp(self) -> None:
         """

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from pnfs.rpc.coroutines import Running
 from pnfs.rpc.limits import BufferPool, Counters, Limits
 from pnfs.rpc.program import Program, Results
+from pnfs.rpc.replies import ReplyBuffers
 from pnfs.values import FileSlice, Piece
 
 Write = Callable[[list[Piece], int], None]
@@ -51,6 +52,7 @@ class Hub:
     What the connections of one server, or of one client, share.
 
     @ivar programs: those served.
+    @ivar pool: memory for large calls; replies: for large replies.
     @ivar clock: gives the time for deadlines; should never step.
     @ivar running: calls being served that wait for something, also those whose
         connection is gone.
@@ -63,6 +65,7 @@ class Hub:
         "limits",
         "counters",
         "pool",
+        "replies",
         "running",
         "finished",
     )
@@ -78,6 +81,7 @@ class Hub:
         self.limits = limits or Limits()
         self.counters = Counters()
         self.pool = BufferPool(self.limits.recordBytes, self.limits.freeBuffers)
+        self.replies = ReplyBuffers(self.limits.recordBytes, self.limits.freeBuffers)
         self.running: set[Running[Results]] = set()
         self.finished: Callable[[], None] = nothing
 

@@ -68,7 +68,9 @@ class RPCProtocol(Protocol):
         self._hub = hub
         self._onConnect = onConnect
         limits = hub.limits
-        self._parser = RecordParser(limits.recordBytes, limits.fragments, hub.pool)
+        self._parser = RecordParser(
+            limits.recordBytes, limits.fragments, hub.pool, hub.replies
+        )
         self._backlog: list[Buffer] = []
         self._full = False
         self._serving = False

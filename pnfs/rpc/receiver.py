@@ -94,7 +94,9 @@ class Receiver:
         self._hub = hub
         self._socket = sock
         self._recv = sock.recv
-        self._parser = RecordParser(limits.recordBytes, limits.fragments, hub.pool)
+        self._parser = RecordParser(
+            limits.recordBytes, limits.fragments, hub.pool, hub.replies
+        )
         self._feed = self._parser.feed
         self._ask = _READ
         self._large = 0

@@ -15,6 +15,7 @@ from typing import Optional
 from pnfs.rpc.errors import RecordError
 from pnfs.rpc.limits import SMALL, BufferPool
 from pnfs.rpc.message import LAST_FRAGMENT, REPLY, Buffer
+from pnfs.rpc.replies import ReplyBuffers
 
 _mark = struct.Struct(">I").unpack_from
 _markAndKind = struct.Struct(">I4xI").unpack_from
@@ -37,6 +38,7 @@ class RecordParser:
         "_limit",
         "_maxFragments",
         "_pool",
+        "_replies",
         "_record",
         "_assembly",
         "_left",
@@ -44,17 +46,21 @@ class RecordParser:
         "_fragments",
     )
 
-    def __init__(self, limit: int, fragments: int, pool: BufferPool) -> None:
+    def __init__(
+        self, limit: int, fragments: int, pool: BufferPool, replies: ReplyBuffers
+    ) -> None:
         """
         @param limit: largest record in bytes.
         @param fragments: most fragments of one record.
         @param pool: buffers for large calls; their capacity is C{limit} or more.
+        @param replies: memory for large replies.
         """
         self.rest: Optional[memoryview] = None
         self._pending = b""
         self._limit = limit
         self._maxFragments = fragments
         self._pool = pool
+        self._replies = replies
         self._record: Optional[memoryview] = None
         self._assembly: Optional[bytearray] = None
         self._left = 0
@@ -149,11 +155,12 @@ class RecordParser:
 
     def _begin(self, data: bytes, pos: int, length: int) -> None:
         """
-        The beginning of a large record is there: give it a place of its own. A
-        reply's is exact, since it belongs to the receiver; a call's is used again.
+        The beginning of a large record is there: give it a place of its own. That of a
+        call is used again when it has been answered, that of a reply when nobody has
+        it any more.
         """
         if _markAndKind(data, pos)[1] == REPLY:
-            view = memoryview(bytearray(length))
+            view = self._replies.take(length)
         else:
             view = memoryview(self._pool.take())[:length]
         have = len(data) - pos - 4

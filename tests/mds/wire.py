@@ -158,8 +158,7 @@ class MemoryRPCClient:
     ) -> None:
         self._wire = wire
         self._address = address
-        self._limits = limits
-        self._clock = clock
+        self.hub = Hub([], clock, limits)
         self._protocol: Optional[RPCProtocol] = None
         self.calls = 0
 
@@ -180,7 +179,7 @@ class MemoryRPCClient:
         if protocol is None or protocol.peer.closed:
             if self._address not in self._wire.hosts:
                 return fail(ConnectionClosed("connection refused"))
-            protocol = self._protocol = RPCProtocol(Hub([], self._clock, self._limits))
+            protocol = self._protocol = RPCProtocol(self.hub)
             self._wire.connect(self._address, protocol)
         return protocol.peer.call(
             program, version, procedure, credential or bytes(16), pieces, timeout or 30

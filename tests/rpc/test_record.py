@@ -14,13 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from pnfs.rpc.errors import RecordError
 from pnfs.rpc.limits import SMALL, BufferPool
 from pnfs.rpc.record import RecordParser
+from pnfs.rpc.replies import ReplyBuffers
 from tests.rpc.wire import call, mark, success
 
 LIMIT = 200_000
 
 
 def makeParser() -> RecordParser:
-    return RecordParser(LIMIT, 64, BufferPool(LIMIT, 4))
+    return RecordParser(LIMIT, 64, BufferPool(LIMIT, 4), ReplyBuffers(LIMIT, 4))
 
 
 def feedAll(parser: RecordParser, data: bytes, step: int) -> list[bytes]:
@@ -133,8 +134,7 @@ class RecordTests(SynchronousTestCase):
         A large reply belongs to its receiver: its buffer is as long as it is and
         not taken from the pool.
         """
-        pool = BufferPool(LIMIT, 4)
-        parser = RecordParser(LIMIT, 64, pool)
+        parser = makeParser()
         reply = success(bytes(50_000))
         parser.feed(mark(reply)[:100])
         records = parser.feed(mark(reply)[100:])
