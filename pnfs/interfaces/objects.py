@@ -9,6 +9,7 @@ from typing import Optional, Sequence
 from zope.interface import Attribute, Interface
 
 from pnfs.values import (
+    CheckedCopy,
     CopySource,
     FSStatistics,
     ObjectAttributes,
@@ -108,6 +109,18 @@ class IDataServerBackend(Interface):
         @raise NoSpace: @raise QuotaExceeded: @raise TooBig: @raise NoSuchObject:
         """
 
+    async def writePast(
+        name: bytes, offset: int, data: memoryview
+    ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
+        """
+        As an unstable L{write}, past the memory in which what is used is kept: of much
+        that nobody reads soon. It is read again from the storage.
+
+        @return: also the digests of its pieces of 256 KiB (L{checksums}) as they are
+            there; none of them if less was written. None: it cannot be done so, nothing
+            has been, and it is to be written.
+        """
+
     async def commit(name: bytes, offset: int, count: int) -> bytes:
         """
         Bring written bytes to stable storage (C{count} 0: to the end).
@@ -168,6 +181,14 @@ class IDataServerBackend(Interface):
         @raise InvalidArgument: the ranges overlap in one object.
         @raise Unsupported: the source lies elsewhere, and cannot be fetched.
         @raise PartnerFailed: the data server that has it does not give it.
+        """
+
+    async def copyChecked(
+        name: bytes, offset: int, source: CopySource, sourceOffset: int, count: int
+    ) -> CheckedCopy:
+        """
+        As L{copy}, comparing with the source where that is cheap: best is who reads the
+        bytes from another data server. To compare nothing is no error.
         """
 
     async def clone(

@@ -11,6 +11,7 @@ from typing import Iterable, Optional, Sequence
 import attrs
 from twisted.internet.defer import DeferredLock
 
+from pnfs.backends.ds.digests import UNIT
 from pnfs.backends.ds.remote import gather
 from pnfs.backends.errors import IOFailed, Unsupported
 from pnfs.mds.dataservers import DataServers
@@ -18,9 +19,6 @@ from pnfs.mds.ranges import EVERYTHING, Range, merged, steps, without
 
 PORTION = 256 << 20
 """Bytes whose checksums are asked for at a time."""
-
-UNIT = 256 << 10
-"""Bytes that differ if one of them does."""
 
 HEAD = 8 << 20
 """Bytes that are compared to know whether comparing is worth while."""
@@ -65,7 +63,7 @@ class Extents:
     _servers: DataServers
     uuid: bytes
     name: bytes
-    _known: Range = (0, 0)
+    _known: Optional[Range] = None
     _end: int = EVERYTHING
     _asking: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
@@ -74,7 +72,7 @@ class Extents:
         Has it nothing but a hole, as far as it can tell?
         """
         try:
-            return await self._next(0) is None
+            return await self._learn(0) is None
         except Unsupported:
             return False
 
@@ -88,16 +86,17 @@ class Extents:
         # Who comes meanwhile need not ask, mostly.
         await self._asking.acquire()
         try:
+            if self._known is None:
+                # Mostly it is data from the beginning to the end.
+                await self._learn(0)
             for _ in range(EXTENTS):
-                start, length = self._known
+                start, length = self._known or (0, 0)
                 if not start <= offset < start + length:
-                    data = await self._next(offset)
-                    if data is None or data >= end:
+                    data = await self._learn(offset)
+                    if data is None or data[0] >= end:
                         return found
-                    hole = await self._seek(data, True)
-                    start = offset = data
-                    length = (EVERYTHING if hole is None else hole) - start
-                    self._known = start, length
+                    start, length = data
+                    offset = start
                 until = min(start + length, end)
                 found.append((offset, until - offset))
                 offset = until
@@ -107,16 +106,19 @@ class Extents:
             self._asking.release()
         return None
 
-    async def _next(self, offset: int) -> Optional[int]:
+    async def _learn(self, offset: int) -> Optional[Range]:
         """
-        Where there is data again.
+        Where there is data again, up to the next hole.
         """
         if offset >= self._end:
             return None
         data = await self._seek(offset, False)
         if data is None:
             self._end = offset
-        return data
+            return None
+        hole = await self._seek(data, True)
+        self._known = data, (EVERYTHING if hole is None else hole) - data
+        return self._known
 
     async def _seek(self, offset: int, hole: bool) -> Optional[int]:
         return await self._servers.onFile(  # type: ignore[no-any-return]

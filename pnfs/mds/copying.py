@@ -32,6 +32,7 @@ from pnfs.layouts.mirrors import readOrder
 from pnfs.layouts.striping import pairs
 from pnfs.mds.dataservers import DataServers
 from pnfs.values import (
+    CheckedCopy,
     CopySource,
     IOMode,
     Placement,
@@ -185,7 +186,7 @@ class Copying:
 
     async def piece(
         self, uuid: bytes, source: Placement, column: int, offset: int, count: int
-    ) -> WriteResult:
+    ) -> CheckedCopy:
         """
         Copy some of a column to its place in the data file that another data server has
         of the same file.
@@ -201,12 +202,18 @@ class Copying:
 
     async def _piece(
         self, uuid: bytes, source: Placement, column: int, offset: int, count: int
-    ) -> WriteResult:
+    ) -> CheckedCopy:
+        run = _Run(uuid, column, offset, offset, count)
         await self._pieces.acquire()
         try:
-            return await self._step(
-                source, source, _Run(uuid, column, offset, offset, count)
+            copied = await self._order(
+                source,
+                run,
+                lambda ds, origin: ds.copyChecked(
+                    source.name, offset, origin, offset, count
+                ),
             )
+            return copied or CheckedCopy(await self._carry(source, source, run))
         finally:
             self._pieces.release()
 
@@ -216,18 +223,45 @@ class Copying:
         """
         Some of it, from any mirror that can be had.
         """
-        name = placement.name
-        offset = run.offset + run.done
-        sourceOffset = run.sourceOffset + run.done
-        count = run.count - run.done
+        copied = await self._order(
+            source,
+            run,
+            lambda ds, origin: ds.copy(
+                placement.name,
+                run.offset + run.done,
+                origin,
+                run.sourceOffset + run.done,
+                run.count - run.done,
+            ),
+        )
+        return copied or await self._carry(placement, source, run)
+
+    async def _order(
+        self,
+        source: Placement,
+        run: _Run,
+        order: Callable[[Any, CopySource], Awaitable[Any]],
+    ) -> Any:
+        """
+        Have a data server copy from the best origin that it can.
+
+        @return: what it says; None: it cannot from any.
+        """
         for origin in self._origins(source, run):
             try:
-                return await self._servers.onFile(  # type: ignore[no-any-return]
-                    run.uuid,
-                    lambda ds: ds.copy(name, offset, origin, sourceOffset, count),
+                return await self._servers.onFile(
+                    run.uuid, lambda ds: order(ds, origin)
                 )
             except (PartnerFailed, Unsupported):
                 continue
+        return None
+
+    async def _carry(
+        self, placement: Placement, source: Placement, run: _Run
+    ) -> WriteResult:
+        """
+        Some of it, through the metadata server.
+        """
 
         async def read(at: int, length: int) -> ReadResult:
             pieces = await self._readColumn(source, run.column, at, length)
@@ -235,10 +269,18 @@ class Copying:
 
         async def write(at: int, data: memoryview) -> WriteResult:
             return await self._servers.onFile(  # type: ignore[no-any-return]
-                run.uuid, lambda ds: ds.write(name, at, data, Stable.UNSTABLE)
+                run.uuid,
+                lambda ds: ds.write(placement.name, at, data, Stable.UNSTABLE),
             )
 
-        return await carry(read, write, offset, sourceOffset, count, self._seconds)
+        return await carry(
+            read,
+            write,
+            run.offset + run.done,
+            run.sourceOffset + run.done,
+            run.count - run.done,
+            self._seconds,
+        )
 
     def _origins(self, source: Placement, run: _Run) -> Iterator[CopySource]:
         """

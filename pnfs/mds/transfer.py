@@ -8,7 +8,8 @@ server is to have then and does not have now, data servers tell checksums, and c
 among themselves what differs, in two goes: L{Transfer.ahead} while clients read and
 write, and L{Transfer.complete} while nobody does, of what has changed meanwhile: the
 data servers that are copied from keep track of that. What has been copied is compared
-before it counts, while the next bytes are copied.
+before it counts, while the next bytes are copied: by the data server that copies, as
+far as it can (L{CheckedCopy}), else by order.
 
 A data server that has some of the file already (it is in use) is given the rest beside
 that. Nobody reads it there before the file is said to be in the other place; but the
@@ -279,23 +280,32 @@ class Transfer:
 
         async def copy(offset: int, count: int) -> int:
             done = 0
-            todo = pieces = [(offset, count)]
+            todo: list[Range] = []
+            pieces = [(offset, count)]
             compared = True
             try:
                 lacks = await self._comparing.lacks(extents, there, offset, count)
-                todo = pieces = lacks.all
+                pieces = lacks.all
                 done = await clear(list(merged(lacks.zeros, EVERYTHING)))
                 if done:
                     pieces = list(merged(lacks.data, EVERYTHING))
+                    todo += lacks.zeros
             except Unsupported:
                 compared = False
             for at, length in pieces:
                 while length:
                     part = min(length, piece)
                     until = await pace.begin(part)
-                    result = await self._copying.piece(
+                    copied = await self._copying.piece(
                         uuid, only, source.column, at, part
                     )
+                    result = copied.written
+                    # Where it is in use others may have written meanwhile.
+                    known = copied.compared if task.key is None else 0
+                    if known:
+                        left.extend(copied.unequal)
+                    if known < result.count:
+                        todo.append((at + known, result.count - known))
                     if not result.count:
                         raise IOFailed("nothing can be copied")
                     if result.committed == Stable.UNSTABLE:
@@ -306,7 +316,8 @@ class Transfer:
                     if task.key is None:
                         await task.told(result.count)
                     await pace.end(until)
-            if compared:
+            if compared and todo:
+                todo = list(merged(todo, EVERYTHING))
                 left.extend(await self.differing(name, source.uuid, uuid, todo))
             return done
 

@@ -129,6 +129,8 @@ class CompoundContext:
     @ivar status: of the COMPOUND.
     @ivar session: and C{slot}, C{client}: set by SEQUENCE.
     @ivar request: the record; C{requestStart}: where C{COMPOUND4args} begins in it.
+    @ivar copied: by a data server from another one, in this COMPOUND: what
+        C{Partners.compare} is to be told.
     @ivar asked: the inode whose size the data servers were asked for last; askedAt:
         when that was begun.
     """
@@ -151,6 +153,7 @@ class CompoundContext:
     session: Any = None
     slot: Any = None
     client: Any = None
+    copied: Any = None
     asked: Any = None
     askedAt: float = 0.0
 

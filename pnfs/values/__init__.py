@@ -8,6 +8,7 @@ the epoch; sizes, offsets and lengths are bytes; a range's end is exclusive.
 from __future__ import annotations
 
 from pnfs.values.data import (
+    CheckedCopy,
     CopySource,
     FileSlice,
     ObjectAttributes,
@@ -60,6 +61,7 @@ __all__ = [
     "ACE",
     "ACL",
     "ANONYMOUS",
+    "CheckedCopy",
     "CopySource",
     "Credential",
     "DSState",

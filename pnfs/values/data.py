@@ -96,6 +96,23 @@ class WriteResult:
 
 
 @attrs.define(slots=True)
+class CheckedCopy:
+    """
+    Bytes copied, and compared with what the source had after that.
+
+    @ivar written: what has been copied, of which
+    @ivar compared: so many bytes, from the start on, have been compared, by checksums of
+        what was written; nobody else may write there meanwhile.
+    @ivar unequal: ranges of (offset, length) of these that differ: the source has been
+        changed.
+    """
+
+    written: WriteResult
+    compared: int = 0
+    unequal: Sequence[tuple[int, int]] = ()
+
+
+@attrs.define(slots=True)
 class ObjectAttributes:
     """
     A data file. Times in nanoseconds.

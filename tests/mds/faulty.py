@@ -21,7 +21,7 @@ from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.namespace.exports import Export
 from pnfs.namespace.filehandles import CapabilityCodec
-from pnfs.values import FileType, NewObject
+from pnfs.values import CheckedCopy, FileType, NewObject
 from tests.contracts.data import readBytes
 from tests.nfs4.fixture import entropy
 
@@ -73,6 +73,12 @@ class Faulty:
         That of the backend.
         """
         return self.inner.uuid
+
+    async def copyChecked(self, *args: Any) -> CheckedCopy:
+        """
+        A copy, of which nothing is compared.
+        """
+        return CheckedCopy(await self.copy(*args))  # type: ignore[attr-defined]
 
     def _wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         async def call(*args: Any) -> Any:

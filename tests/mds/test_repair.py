@@ -16,7 +16,8 @@ from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import IOFailed, NoSpace, Unreachable, Unsupported
 from pnfs.mds.copying import CALLS, ORDERS
 from pnfs.mds.lacking import Source
-from pnfs.values import ReadResult, SetAttributes
+from pnfs.mds.ranges import Range
+from pnfs.values import CheckedCopy, ReadResult, SetAttributes
 from tests.contracts.data import readBytes
 from tests.mds.faulty import Faulty, MirroredCase, pattern
 
@@ -281,6 +282,58 @@ class FileRepairTests(RepairCase):
         self.now(self.finish(seen))
         self.assertRepaired()
         self.assertEqual(self.told, 2 * SIZE)
+
+    def checked(self, unequal: bool) -> tuple[list[Range], list[Range]]:
+        """
+        Repair where the mirror itself compares what it copies, all but the last byte of
+        each piece.
+
+        @param unequal: it finds that the first byte it has copied differs.
+        @return: what was copied; what was compared by order.
+        """
+        copied: list[Range] = []
+
+        async def copyChecked(
+            name: bytes, offset: int, source: Any, _: int, count: int
+        ) -> CheckedCopy:
+            data = readBytes(await self.good.inner.read(name, offset, count))
+            data += bytes(count - len(data))
+            result = await self.stale.inner.write(name, offset, memoryview(data), 0)
+            copied.append((offset, count))
+            told = [(offset, 1)] if unequal and len(copied) == 1 else []
+            return CheckedCopy(result, count - 1, told)
+
+        asked: list[tuple[str, int, int]] = []
+        self.patch(self.stale, "copyChecked", copyChecked)
+        self.patch(self.stale, "checksums", self.recording("checksums", asked))
+        self.now(self.finish(self.aheadNow()))
+        self.assertRepaired()
+        return copied, [(offset, count) for _, offset, count in asked]
+
+    def test_checked(self) -> None:
+        """
+        What a data server has compared itself, as it copied it, is not compared again
+        by order, but for the rest.
+        """
+        copied, asked = self.checked(False)
+        self.assertEqual(
+            [each for each in asked if each[1] == 1],
+            [(offset + count - 1, 1) for offset, count in copied],
+        )
+        self.assertEqual(self.times(asked, copied[0][0]), 1)
+
+    def test_checkedUnequal(self) -> None:
+        """
+        Where it finds that the source has been changed meanwhile, all is done once more.
+        """
+        copied, asked = self.checked(True)
+        self.assertEqual(self.times(asked, copied[0][0]), 2)
+
+    def times(self, asked: Sequence[Range], position: int) -> int:
+        """
+        How often a byte has been compared.
+        """
+        return sum(at <= position < at + count for at, count in asked)
 
     def test_damaged(self) -> None:
         """

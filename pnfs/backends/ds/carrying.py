@@ -13,8 +13,8 @@ from pnfs.values import ReadResult, Stable, WriteResult
 BLOCK = 1 << 20
 BLOCKS = 4
 """
-Blocks under way at a time, or as many bytes of larger ones: what a copy may take of the
-memory, and what others wait for on their way from a slow source.
+Blocks under way at a time: what a copy may take of the memory, and what others wait for
+on their way from a slow source.
 """
 
 SECONDS = 1.0
@@ -32,6 +32,7 @@ async def carry(
     count: int,
     seconds: Callable[[], float],
     block: int = BLOCK,
+    atOnce: int = BLOCKS * BLOCK,
 ) -> WriteResult:
     """
     Copy the beginning of a range: as much as can be done in L{SECONDS}.
@@ -40,7 +41,7 @@ async def carry(
         the source, behind which there are zeros.
     @param write: puts bytes at an offset.
     @param seconds: the monotonic clock.
-    @param block: bytes that are read at a time.
+    @param block: bytes that are read at a time; atOnce: that are under way.
     @return: how far it has come.
     """
     if not count:
@@ -75,7 +76,7 @@ async def carry(
             if result.count < length or seconds() >= until:
                 over = True
 
-    most = max(1, BLOCKS * BLOCK // block)
+    most = max(1, atOnce // block)
     await gather([oneAfterTheOther() for _ in range(min(most, -(-count // block)))])
     done = 0
     committed = int(Stable.FILE_SYNC)

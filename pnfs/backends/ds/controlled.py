@@ -319,6 +319,14 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
             done += count
         return WriteResult(done, committed, verifier)
 
+    async def writePast(
+        self, name: bytes, offset: int, data: memoryview
+    ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
+        """
+        That is up to the data server.
+        """
+        return None
+
     @translating
     async def commit(self, name: bytes, offset: int, count: int) -> bytes:
         """

@@ -14,7 +14,7 @@ well where the end or a hole lies within a piece.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Awaitable, Callable, Optional
+from typing import Any, Awaitable, Callable, Optional, Sequence
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -27,6 +27,9 @@ DIGEST = 16
 
 SMALLEST_UNIT = 512
 LARGEST_UNIT = 64 << 20
+
+UNIT = 256 << 10
+"""Bytes of a piece, where mirrors are compared: all of them differ if one does."""
 
 STEP = 64 << 20
 """Bytes of data in one step; of a piece that is larger, all."""
@@ -74,6 +77,56 @@ class PieceDigest:
     def _tag(self) -> bytes:
         self._context.finalize()
         return bytes(self._context.tag)
+
+
+class RangeDigests:
+    """
+    Digests of the pieces (L{UNIT}) of a range, told in whatever order.
+
+    @ivar offset: where the range begins.
+    """
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self._digests: dict[int, bytes] = {}
+
+    def add(self, offset: int, length: int, digests: Sequence[bytes]) -> None:
+        """
+        Something has been written.
+
+        @param digests: of its pieces, the last of which may be a part if the range ends
+            there; none: they are not known.
+        """
+        first, within = divmod(offset - self.offset, UNIT)
+        for number in range(first, -(-(offset - self.offset + length) // UNIT)):
+            self._digests.pop(number, None)
+        if not within:
+            self._digests.update(enumerate(digests, first))
+
+    def known(self, count: int) -> list[bytes]:
+        """
+        Of so many bytes the digests, from the first on; fewer if one is not known.
+        """
+        found = []
+        for number in range(-(-count // UNIT)):
+            digest = self._digests.get(number)
+            if digest is None:
+                break
+            found.append(digest)
+        return found
+
+
+def digestsOfPieces(data: memoryview) -> list[bytes]:
+    """
+    Of the pieces of some bytes.
+    """
+    found = []
+    for start in range(0, len(data), UNIT):
+        part = data[start : start + UNIT]
+        piece = PieceDigest()
+        piece.data(part)
+        found.append(piece.digest(len(part)))
+    return found
 
 
 @lru_cache(1024)

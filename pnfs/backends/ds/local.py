@@ -39,6 +39,7 @@ from zope.interface import implementer
 from pnfs.backends.ds.local_copies import LocalCopies
 from pnfs.backends.ds.local_copy import findCloneBlock
 from pnfs.backends.ds.local_digests import LocalDigests
+from pnfs.backends.ds.local_direct import LocalDirect
 from pnfs.backends.ds.local_extents import systemFallocate
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_folder import DataFolder
@@ -79,7 +80,7 @@ _EOF = ReadResult((), 0, True)
 
 
 @implementer(IDataServerBackend)
-class LocalDataServerBackend(LocalHoles, LocalCopies, LocalDigests):
+class LocalDataServerBackend(LocalHoles, LocalCopies, LocalDirect, LocalDigests):
     """
     The data server's storage on a local file system.
     """

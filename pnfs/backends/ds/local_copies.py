@@ -15,7 +15,7 @@ from pnfs.backends.ds.local_objects import settled
 from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import InvalidArgument, TooBig, Unsupported
 from pnfs.backends.oserrors import translate
-from pnfs.values import CopySource, Stable, WriteResult
+from pnfs.values import CheckedCopy, CopySource, Stable, WriteResult
 
 _LARGEST = (1 << 63) - 1
 
@@ -70,6 +70,19 @@ class LocalCopies:
             entry.release()
         return WriteResult(done, Stable.UNSTABLE, self.verifier)
 
+    async def copyChecked(
+        self,
+        name: bytes,
+        offset: int,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+    ) -> CheckedCopy:
+        """
+        Nothing is compared of what comes from here.
+        """
+        return CheckedCopy(await self.copy(name, offset, source, sourceOffset, count))
+
     async def clone(
         self, name: bytes, offset: int, source: bytes, sourceOffset: int, count: int
     ) -> None:
@@ -111,9 +124,9 @@ class LocalCopies:
         entry: OpenFile,
         offset: int,
         count: int,
-        function: Callable[..., None],
+        function: Callable[..., Any],
         *arguments: Any,
-    ) -> None:
+    ) -> Any:
         """
         Change a range in the pool.
         """
@@ -121,7 +134,9 @@ class LocalCopies:
         if tracking.active:
             tracking.note(entry.name, offset, count)
         try:
-            await settled(entry.run(function, self._fallocate, entry, *arguments))
+            return await settled(
+                entry.run(function, self._fallocate, entry, *arguments)
+            )
         finally:
             # Who began to look meanwhile is told as well.
             if tracking.active:

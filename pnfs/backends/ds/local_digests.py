@@ -10,6 +10,7 @@ import os
 from typing import Any, Callable, Optional, cast
 
 from pnfs.backends.ds.digests import DIGESTS, STEP, PieceDigest, requireUnit
+from pnfs.backends.ds.local_direct import PAGE, REFUSED, WINDOW, Window, openDirect
 from pnfs.backends.ds.local_extents import seekIn
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_objects import settled
@@ -26,6 +27,8 @@ class LocalDigests:
     """
 
     _open: Callable[[bytes], Any]
+    _cached: Callable[[int, int, int], bool]
+    _inMemory: bool
     _tracking: Tracking
 
     async def getattr(self, name: bytes) -> ObjectAttributes:
@@ -42,8 +45,12 @@ class LocalDigests:
         """
         requireUnit(unit)
         entry: OpenFile = await self._open(name)
+        cached = self._inMemory or self._cached(
+            entry.fd, offset, max(1, min(count, STEP))
+        )
         return cast(
-            list[bytes], await settled(entry.run(digestsIn, offset, count, unit))
+            list[bytes],
+            await settled(entry.run(digestsIn, offset, count, unit, cached)),
         )
 
     async def track(self, name: bytes) -> tuple[bytes, int]:
@@ -62,15 +69,35 @@ class LocalDigests:
         return self._tracking.changes(name, token)
 
 
-def digestsIn(fd: int, offset: int, count: int, unit: int) -> list[bytes]:
+def digestsIn(
+    fd: int, offset: int, count: int, unit: int, cached: bool = True
+) -> list[bytes]:
     """
     Digests of some of the pieces of a range; for a thread. What the file system
     knows as a hole is not read.
+
+    @param cached: it is in the page cache; else it need not come there.
     """
+    direct = None
+    if not (cached or (offset | unit) % PAGE):
+        direct = openDirect(fd, os.O_RDONLY)
+    if direct is not None:
+        try:
+            return _digests(fd, Window(direct, WINDOW), offset, count, unit)
+        except OSError as error:
+            if error.errno not in REFUSED:
+                raise
+        finally:
+            os.close(direct)
+    return _digests(fd, Window(fd, min(unit, _BLOCK)), offset, count, unit)
+
+
+def _digests(
+    fd: int, window: Window, offset: int, count: int, unit: int
+) -> list[bytes]:
     found: list[bytes] = []
     end = offset + count
     done = 0
-    buffer = memoryview(bytearray(min(unit, _BLOCK)))
     data = _dataAt(fd, offset)
     while offset < end and len(found) < DIGESTS and done < STEP:
         stop = min(offset + unit, end)
@@ -79,24 +106,23 @@ def digestsIn(fd: int, offset: int, count: int, unit: int) -> list[bytes]:
         if data >= stop:
             found.append(b"")
         else:
-            found.append(_digest(fd, offset, stop, buffer))
+            found.append(_digest(window, offset, stop))
             done += stop - offset
         offset = stop
     return found
 
 
-def _digest(fd: int, offset: int, stop: int, buffer: memoryview) -> bytes:
+def _digest(window: Window, offset: int, stop: int) -> bytes:
     piece = PieceDigest()
     position = offset
     while position < stop:
-        part = buffer[: stop - position]
-        length = os.preadv(fd, (part,), position)
-        if not length:
+        part = window.read(position, stop - position)
+        if not part:
             # The end, or behind it.
             piece.zeros(stop - position)
             break
-        piece.data(part[:length])
-        position += length
+        piece.data(part)
+        position += len(part)
     return piece.digest(stop - offset)
 
 

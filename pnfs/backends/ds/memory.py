@@ -26,6 +26,7 @@ from pnfs.backends.errors import (
 from pnfs.interfaces import IDataServerBackend
 from pnfs.values import (
     NOW,
+    CheckedCopy,
     CopySource,
     FSStatistics,
     ObjectAttributes,
@@ -338,6 +339,14 @@ class MemoryDataServerBackend(MemoryDigests):
         assert result is not None
         return result
 
+    async def writePast(
+        self, name: bytes, offset: int, data: memoryview
+    ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
+        """
+        There is nothing but memory.
+        """
+        return None
+
     async def commit(self, name: bytes, offset: int, count: int) -> bytes:
         """
         Nothing to flush.
@@ -465,6 +474,19 @@ class MemoryDataServerBackend(MemoryDigests):
             found.attributes.size = max(found.attributes.size, offset + done)
             self._touch(found.attributes, True)
         return WriteResult(done, Stable.UNSTABLE, self.verifier)
+
+    async def copyChecked(
+        self,
+        name: bytes,
+        offset: int,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+    ) -> CheckedCopy:
+        """
+        Nothing is compared of what comes from here.
+        """
+        return CheckedCopy(await self.copy(name, offset, source, sourceOffset, count))
 
     async def clone(
         self, name: bytes, offset: int, source: bytes, sourceOffset: int, count: int

@@ -2,22 +2,24 @@
 """
 Copying from other data servers: the one that has the destination reads from the
 one that has the source, as a client of it, with a capability that the metadata
-server has made for that.
+server has made for that; and compares checksums with it if that is asked for.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Optional, Sequence
 
 import attrs
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pnfs.backends.ds.carrying import BLOCK, carry
+from pnfs.backends.ds.carrying import BLOCK, BLOCKS, SECONDS, carry
+from pnfs.backends.ds.digests import UNIT, RangeDigests
 from pnfs.backends.ds.remote import backendError
 from pnfs.backends.errors import BackendError, PartnerFailed
 from pnfs.nfs4 import requests
+from pnfs.nfs4.dsops.contents import VALUE_LIMIT, checksumsName, decodeDigests
 from pnfs.nfs4.status import NFSError
 from pnfs.rpc.errors import CallFailed
 from pnfs.values import CopySource, ReadResult, Stable, WriteResult
@@ -37,6 +39,15 @@ MUCH = 64 << 20
 """
 Bytes of a copy that are read in large pieces. Less is asked for where the copying is
 limited, and clients are not to wait for large pieces to be written.
+"""
+
+RANGES = 4096
+"""In which a copy and its source differ, that are told at a time."""
+
+AHEAD = 8 << 20
+"""
+Bytes of such a copy that are under way: some come while others are written, and others
+are read again.
 """
 
 CONNECT_SECONDS = 1.5
@@ -76,13 +87,17 @@ class Partners:
         source: CopySource,
         sourceOffset: int,
         count: int,
+        digests: Optional[RangeDigests] = None,
     ) -> WriteResult:
         """
         As L{pnfs.interfaces.IDataServerBackend.copy}, from another data server; what
         has come is durable then. The disk works while bytes come from elsewhere, and
-        bytes come as fast as it works.
+        bytes come as fast as it works. Much is written past the page cache.
+
+        @param digests: told of what is written.
         """
         client = await self._reach(source)
+        much = count >= MUCH
 
         async def read(at: int, length: int) -> ReadResult:
             return await _read(client, source, at, length)
@@ -92,10 +107,16 @@ class Partners:
 
         async def write(at: int, data: memoryview) -> WriteResult:
             nonlocal waiting, flushing
-            result: WriteResult = await self._backend.write(
-                name, at, data, Stable.UNSTABLE
-            )
-            waiting += result.count
+            past = await self._backend.writePast(name, at, data) if much else None
+            found: Sequence[bytes] = ()
+            result: WriteResult
+            if past is not None:
+                result, found = past
+            else:
+                result = await self._backend.write(name, at, data, Stable.UNSTABLE)
+                waiting += result.count
+            if digests is not None:
+                digests.add(at, result.count, found)
             if waiting >= FLUSH:
                 waiting = 0
                 before, flushing = flushing, Deferred.fromCoroutine(
@@ -113,11 +134,59 @@ class Partners:
             sourceOffset,
             count,
             self._seconds,
-            max(BLOCK, min(LARGE, client.readBytes)) if count >= MUCH else BLOCK,
+            max(BLOCK, min(LARGE, client.readBytes)) if much else BLOCK,
+            AHEAD if much else BLOCKS * BLOCK,
         )
         if await self._backend.commit(name, 0, 0) != result.verifier:
             return result
         return attrs.evolve(result, committed=int(Stable.FILE_SYNC))
+
+    def digests(self, offset: int) -> RangeDigests:
+        """
+        What L{fetch} tells of a range that it writes, for L{compare}.
+        """
+        return RangeDigests(offset)
+
+    async def compare(
+        self,
+        digests: RangeDigests,
+        source: CopySource,
+        sourceOffset: int,
+        count: int,
+        handle: bytes,
+    ) -> tuple[int, list[tuple[int, int]]]:
+        """
+        Compare what has been written with what the source has now.
+
+        @param handle: a control handle of the source.
+        @return: how many bytes, from the start on, have been compared in about
+            L{SECONDS}, 0 if the source does not tell; and ranges in which they differ.
+        """
+        mine = digests.known(count)
+        count = min(count, len(mine) * UNIT)
+        until = self._seconds() + SECONDS
+        unequal: list[tuple[int, int]] = []
+        done = 0
+        try:
+            client = await self._reach(source)
+            while done < count:
+                theirs = await _checksums(
+                    client, handle, sourceOffset + done, count - done
+                )
+                if not _isMeant(client, source):
+                    break
+                for one, other in zip(mine[done // UNIT :], theirs):
+                    length = min(UNIT, count - done)
+                    if one != other:
+                        if len(unequal) == RANGES:
+                            return done, unequal
+                        unequal.append((digests.offset + done, length))
+                    done += length
+                if self._seconds() >= until:
+                    break
+        except (NFSError, CallFailed, XDRError, BackendError) as error:
+            _log.debug("not compared: {reason}", reason=error)
+        return done, unequal
 
     async def _reach(self, source: CopySource) -> Any:
         """
@@ -189,6 +258,8 @@ async def _read(client: Any, source: CopySource, offset: int, count: int) -> Rea
             results.operation(22)
             results.operation(25)
             eof = results.uint32() == 1
+            # What comes next is put where a device can take it from.
+            client.placeData(results.pos + 4)
             data = results.view(want)
         except (NFSError, CallFailed, XDRError, BackendError) as error:
             raise PartnerFailed(str(backendError(error))) from error
@@ -200,3 +271,21 @@ async def _read(client: Any, source: CopySource, offset: int, count: int) -> Rea
         pieces.append(data)
         got += len(data)
     return ReadResult(pieces, got, eof)
+
+
+async def _checksums(
+    client: Any, handle: bytes, offset: int, count: int
+) -> list[bytes]:
+    """
+    Of some pieces, from the first on.
+    """
+    results = await client.compound(
+        [
+            requests.putfh(handle),
+            requests.getxattr(checksumsName(offset, count, UNIT)),
+        ],
+        2,
+    )
+    results.operation(22)
+    results.operation(72)
+    return decodeDigests(results.opaque(VALUE_LIMIT), count, UNIT)

@@ -456,6 +456,14 @@ class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests):
         self._files.wrote(name)
         return WriteResult(done, committed, verifier or self.verifier)
 
+    async def writePast(
+        self, name: bytes, offset: int, data: memoryview
+    ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
+        """
+        What is kept in memory is up to the server.
+        """
+        return None
+
     @translating
     async def commit(self, name: bytes, offset: int, count: int) -> bytes:
         """

@@ -15,6 +15,7 @@ C{NL4_NETADDR}s, and a C{NL4_NAME} tells its UUID, in hex.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Sequence
 
 from pnfs.namespace.filehandles import CONTROL, READ
@@ -64,7 +65,12 @@ async def copy(ctx: CompoundContext, args: COPY4args) -> COPY4resok:
     """
     name = requireControlObject(ctx)
     source = await _source(ctx, args.ca_source_server)
-    step = ctx.server.partners.fetch if source.uuid else ctx.server.data.copy
+    step: Any = ctx.server.data.copy
+    digests = None
+    if source.uuid:
+        partners = ctx.server.partners
+        digests = partners.digests(args.ca_dst_offset)
+        step = partial(partners.fetch, digests=digests)
     seconds = ctx.server.clock.seconds
     until = seconds() + SECONDS
     count = args.ca_count
@@ -89,6 +95,8 @@ async def copy(ctx: CompoundContext, args: COPY4args) -> COPY4resok:
         if done >= count or not result.count or seconds() >= until:
             break
     ctx.server.writeBytes += done
+    if digests is not None:
+        ctx.copied = digests, source, args.ca_src_offset, done
     return COPY4resok(
         write_response4([], done, committed, verifier), copy_requirements4(True, True)
     )

@@ -21,16 +21,17 @@ from pnfs.backends.errors import (
 )
 from pnfs.config import DSConfig, LimitsConfig
 from pnfs.ds.service import DataServerService
-from pnfs.namespace.filehandles import CapabilityCodec
+from pnfs.namespace.filehandles import READ, CapabilityCodec
 from pnfs.nfs4.client import SessionClient
 from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.hub import Hub
 from pnfs.rpc.limits import Limits
-from pnfs.values import SetAttributes, Stable
+from pnfs.values import CheckedCopy, CopySource, SetAttributes, Stable, WriteResult
 from tests.contracts.data import NAME, DataServerBackendContract
 from tests.contracts.digests import DigestsContract
 from tests.contracts.holes import HolesContract
 from tests.mds.wire import MemoryRPCClient, Wire
+from tests.nfs4.dsops.test_copy import Partners
 from tests.nfs4.fixture import entropy
 
 KEY = b"C" * 32
@@ -67,6 +68,7 @@ class ControlledTests(
         service = DataServerService(self.clock, config, inner, entropy(), lambda: 0)
         service.clock = self.clock  # type: ignore[assignment]
         programs, _ = self.run_(service.prepare())
+        self.context = service.context
         self.wire.hosts[ADDRESS] = Hub(
             programs, self.clock, Limits(recordBytes=limits.io + 65536)
         )
@@ -201,6 +203,44 @@ class ControlledTests(
         done = self.run_(self.backend.write(NAME, 0, memoryview(bytes(1 << 20)), 0))
         self.assertEqual(done.count, 1 << 20)
         self.fails(self.backend.write(NAME, 2 << 20, memoryview(bytes(10)), 0), NoSpace)
+
+    def copyChecked(self, compared: int) -> Any:
+        """
+        Of 7 bytes, from a partner that gives zeros; two of those compared differ.
+
+        @param compared: how many bytes the data server says it has compared.
+        """
+        partners = self.context.partners = Partners(self.inner)
+
+        async def compare(*call: Any) -> tuple[int, list[tuple[int, int]]]:
+            return compared, [(8, 2)]
+
+        self.patch(partners, "compare", compare)
+        handle = CapabilityCodec(KEY).mint(READ, 1, NAME)
+        source = CopySource(NAME, b"p" * 16, (("192.0.2.7", 2049),), handle)
+        return self.backend.copyChecked(NAME, 6, source, 5, 7)
+
+    def test_checked(self) -> None:
+        """
+        A copy from another data server comes with what has been compared.
+        """
+        self.assertEqual(
+            self.run_(self.copyChecked(4)),
+            CheckedCopy(WriteResult(7, 0, b"verifier"), 4, [(8, 2)]),
+        )
+
+    def test_checkedTooMuch(self) -> None:
+        """
+        Who has compared more than it has copied is not believed.
+        """
+        self.fails(self.copyChecked(8), IOFailed)
+
+    def test_checkedHere(self) -> None:
+        """
+        Nothing is compared of what is copied within a data server.
+        """
+        copying = self.backend.copyChecked(NAME, 4096, CopySource(NAME), 0, 7)
+        self.assertEqual(self.run_(copying).compared, 0)
 
     def test_identity(self) -> None:
         """

@@ -11,10 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import pnfs.backends.ds.partners
 from pnfs.backends.ds.carrying import BLOCK, BLOCKS, carry
+from pnfs.backends.ds.digests import UNIT, RangeDigests, digestsOfPieces
 from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.backends.ds.partners import LARGE, Partners
 from pnfs.backends.errors import IOFailed, NoSpace, PartnerFailed, Unreachable
-from pnfs.namespace.filehandles import READ, WRITE, CapabilityCodec
+from pnfs.namespace.filehandles import CONTROL, READ, WRITE, CapabilityCodec
 from pnfs.values import CopySource, ReadResult, WriteResult
 from tests.contracts.data import readBytes
 from tests.mds.faulty import pattern
@@ -94,6 +95,108 @@ class PartnersTests(SiteCase):
         asked.clear()
         self.now(self.fetch(self.source(1), 0, 0, 2_999_999))
         self.assertEqual(asked, [BLOCK, BLOCK, 2_999_999 - 2 * BLOCK])
+
+    def fetchPast(self, count: int, wrong: int = -1) -> RangeDigests:
+        """
+        Fetch to a data server that can write past its memory.
+
+        @param wrong: the offset where it has something else than it was given.
+        """
+        self.patch(pnfs.backends.ds.partners, "MUCH", 1)
+
+        async def past(name: bytes, offset: int, data: memoryview) -> Any:
+            result = await self.here.write(name, offset, data, 0)
+            if offset <= wrong < offset + len(data):
+                await self.here.write(name, wrong, memoryview(b"?"), 0)
+            read = await self.here.read(name, offset, len(data))
+            return result, digestsOfPieces(memoryview(readBytes(read)))
+
+        self.patch(self.here, "writePast", past)
+        digests = self.partners.digests(0)
+        self.now(
+            self.partners.fetch(TARGET, 0, self.source(1), 0, count, digests=digests)
+        )
+        return digests
+
+    def compare(self, digests: RangeDigests, count: int, *addresses: int) -> Any:
+        """
+        With what the second has now.
+        """
+        control = CapabilityCodec(KEY).mint(CONTROL, 0, NAME)
+        source = self.source(*(addresses or (1,)))
+        return self.now(self.partners.compare(digests, source, 0, count, control))
+
+    def test_compare(self) -> None:
+        """
+        What was written is what the source has, to the last part of a piece.
+        """
+        digests = self.fetchPast(3_000_000)
+        self.assertTrue(self.content() == self.data)
+        self.assertEqual(self.compare(digests, 3_000_000), (3_000_000, []))
+
+    def test_compareChanged(self) -> None:
+        """
+        Where the source has been changed meanwhile, or something else was written, they
+        differ.
+        """
+        digests = self.fetchPast(3_000_000, 700_000)
+        self.now(self.there.write(NAME, 2_999_999, memoryview(b"new"), 0))
+        self.assertEqual(
+            self.compare(digests, 3_000_000),
+            (3_000_000, [(2 * UNIT, UNIT), (11 * UNIT, 3_000_000 - 11 * UNIT)]),
+        )
+
+    def test_compareUnknown(self) -> None:
+        """
+        What went into memory is not taken to be right: others compare it.
+        """
+        digests = self.partners.digests(0)
+        self.now(
+            self.partners.fetch(
+                TARGET, 0, self.source(1), 0, 3_000_000, digests=digests
+            )
+        )
+        self.assertEqual(self.compare(digests, 3_000_000), (0, []))
+
+    def test_compareSilent(self) -> None:
+        """
+        A source that is gone, or another one in its place, says nothing.
+        """
+        digests = self.fetchPast(3_000_000)
+        self.assertEqual(self.compare(digests, 3_000_000, 0), (0, []))
+        self.now(self.there.remove(NAME))
+        self.assertEqual(self.compare(digests, 3_000_000), (0, []))
+
+    def test_compareBounded(self) -> None:
+        """
+        If they differ in too many places, the rest is not looked at.
+        """
+        self.patch(pnfs.backends.ds.partners, "RANGES", 2)
+        self.patch(self.there, "checksums", self.one(self.there.checksums, 0))
+        digests = self.fetchPast(3_000_000)
+        self.now(self.there.write(NAME, 0, memoryview(bytes(3_000_000)), 0))
+        self.assertEqual(
+            self.compare(digests, 3_000_000), (2 * UNIT, [(0, UNIT), (UNIT, UNIT)])
+        )
+
+    def one(self, inner: Any, seconds: float) -> Any:
+        """
+        Checksums of one piece at a time.
+        """
+
+        async def checksums(*args: Any) -> list[bytes]:
+            self.clock.advance(seconds)
+            return list((await inner(*args))[:1])
+
+        return checksums
+
+    def test_compareInTime(self) -> None:
+        """
+        Nor is it when a second has passed: the metadata server waits.
+        """
+        self.patch(self.there, "checksums", self.one(self.there.checksums, 1))
+        digests = self.fetchPast(3_000_000)
+        self.assertEqual(self.compare(digests, 3_000_000), (UNIT, []))
 
     def test_behindEnd(self) -> None:
         """

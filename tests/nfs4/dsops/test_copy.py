@@ -9,10 +9,11 @@ from typing import Any, Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from pnfs.backends.errors import PartnerFailed
-from pnfs.namespace.filehandles import READ, WRITE
+from pnfs.namespace.filehandles import CONTROL, READ, WRITE
 from pnfs.nfs4 import requests
 from pnfs.nfs4.copy_types import NL4_NAME, networkLocation
 from pnfs.nfs4.dsops import copy
+from pnfs.nfs4.dsops.contents import decodeUnequal
 from pnfs.nfs4.status import nfsstat4
 from pnfs.values import CopySource, WriteResult
 from tests.nfs4.dsops.fixture import NAME, DSFixture
@@ -32,10 +33,24 @@ class Partners:
 
     def __init__(self, data: Any) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.compared: list[tuple[Any, ...]] = []
         self.data = data
         self.failure: Exception | None = None
 
-    async def fetch(self, *call: Any) -> WriteResult:
+    def digests(self, offset: int) -> str:
+        """
+        Something to be handed on.
+        """
+        return f"digests from {offset} on"
+
+    async def compare(self, *call: Any) -> tuple[int, list[tuple[int, int]]]:
+        """
+        Note the call.
+        """
+        self.compared.append(call)
+        return 3, [(8, 1), (10, 1)]
+
+    async def fetch(self, *call: Any, digests: Any) -> WriteResult:
         """
         Note the call.
         """
@@ -208,6 +223,43 @@ class CopyTests(SynchronousTestCase):
             self.ds.codec.mint(READ, 3, NAME),
         )
         self.assertEqual(self.partners.calls, [(TARGET, 6, source, 5, 7)])
+
+    def unequal(self, *ops: bytes) -> Any:
+        """
+        Operations, and GETXATTR C{pnfs.unequal}. @return: results, and the status.
+        """
+        results = self.ds.results(*ops, requests.getxattr(b"pnfs.unequal"))
+        return results, results.status
+
+    def test_compared(self) -> None:
+        """
+        What has been copied is compared with what the partner has then, and it is told
+        how far, and where they differ.
+        """
+        results, status = self.unequal(
+            self.ds.handle(READ),
+            requests.SAVEFH,
+            self.ds.control(TARGET),
+            requests.copy(5, 6, 7, LOCATIONS),
+        )
+        self.assertEqual(status, 0)
+        for number in (22, 32, 22, 60):
+            results.operation(number)
+        results.copied()
+        results.operation(72)
+        self.assertEqual(decodeUnequal(results.opaque(1000)), (3, [(8, 1), (10, 1)]))
+        ((digests, source, offset, count, handle),) = self.partners.compared
+        self.assertEqual((digests, offset, count), ("digests from 6 on", 5, 7))
+        self.assertEqual((source.name, source.uuid), (NAME, PARTNER))
+        self.assertEqual(handle, self.ds.codec.mint(CONTROL, 0, NAME))
+
+    def test_nothingToCompare(self) -> None:
+        """
+        Without a copy from a partner there is no such attribute.
+        """
+        here = self.ds.control(NAME), requests.SAVEFH, self.ds.control(TARGET)
+        for ops in (here, (*here, requests.copy(0, 0, 5))):
+            self.assertEqual(self.unequal(*ops)[1], nfsstat4.NFS4ERR_NOXATTR)
 
     def test_partnerIsHere(self) -> None:
         """

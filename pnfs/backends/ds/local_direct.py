@@ -1,0 +1,161 @@
+# -*- test-case-name: tests.backends.ds.test_local_direct -*-
+"""
+Reading and writing past the page cache (C{O_DIRECT}), in the pool: for what nobody
+reads soon, such as the bytes a data server is filled with, and for what must not push
+out of memory what clients use. A copy into the page cache costs four times as much of
+the processor, and would be made in the reactor's thread.
+
+Offset, length and memory must be whole pages. Not every file system can do this.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import threading
+from typing import Any, Callable, Optional, Sequence
+
+from pnfs.backends.ds.digests import UNIT, digestsOfPieces
+from pnfs.backends.ds.local_extents import Fallocate
+from pnfs.backends.ds.local_files import OpenFile
+from pnfs.backends.ds.local_objects import settled
+from pnfs.rpc.replies import addressOf
+from pnfs.values import Stable, WriteResult
+
+PAGE = mmap.PAGESIZE
+WINDOW = 2 << 20
+"""Bytes read at a time: a device is waited for each time."""
+
+SAMPLED = 16 << 20
+"""
+Of so many bytes written one piece is read again. What was written is known to be what
+came, and the device has said that it has it; but not that it lies where it belongs.
+"""
+
+REFUSED = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOENT, errno.EACCES, errno.EPERM}
+"""The file system cannot; or C{/proc} is not there, or forbids it."""
+
+_scratch = threading.local()
+
+
+class LocalDirect:
+    """
+    A part of L{pnfs.backends.ds.local.LocalDataServerBackend}.
+    """
+
+    verifier: bytes
+    _open: Callable[[bytes], Any]
+    _changing: Callable[..., Any]
+    _direct = True
+
+    async def writePast(
+        self, name: bytes, offset: int, data: memoryview
+    ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.writePast}. Not behind the end: files
+        grow in the reactor's thread only.
+        """
+        length = len(data)
+        if not (self._direct and length) or (offset | length) % PAGE:
+            return None
+        if data.readonly or addressOf(data) % PAGE:
+            return None
+        entry: OpenFile = await self._open(name)
+        if os.lseek(entry.fd, 0, os.SEEK_END) < offset + length:
+            return None
+        written = await self._changing(entry, offset, length, writeDirect, data, offset)
+        if written is None:
+            self._direct = False
+            return None
+        done, digests = written
+        return WriteResult(done, Stable.UNSTABLE, self.verifier), digests
+
+
+def openDirect(fd: int, flags: int) -> Optional[int]:
+    """
+    Another descriptor of an open file, for whole pages past the cache.
+
+    @return: to be closed by the caller; None: there is none.
+    """
+    direct = getattr(os, "O_DIRECT", 0)
+    if not direct:
+        return None
+    try:
+        return os.open(f"/proc/self/fd/{fd}", flags | direct | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        return None
+
+
+def writeDirect(
+    fd: int, _: Fallocate, entry: OpenFile, data: memoryview, offset: int
+) -> Optional[tuple[int, Sequence[bytes]]]:
+    """
+    Write, and read one of the pieces again; for a thread.
+
+    @return: bytes written, and the digests of their pieces; None: it cannot be done so.
+    """
+    direct = openDirect(fd, os.O_RDWR)
+    if direct is None:
+        return None
+    try:
+        done = os.pwrite(direct, data, offset)
+        if done < len(data):
+            return done, ()
+        digests = digestsOfPieces(data)
+        if not offset % SAMPLED:
+            again = _window()[: min(UNIT, done)]
+            if os.preadv(direct, (again,), offset) < len(again):
+                return done, ()
+            digests[:1] = digestsOfPieces(again)
+        return done, digests
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        return None
+    finally:
+        os.close(direct)
+        # Here, as a flush may have begun meanwhile, and nobody may wait any more.
+        entry.dirty = entry.written = True
+
+
+def _window() -> memoryview:
+    """
+    Whole pages of memory, of this thread.
+    """
+    try:
+        buffer: memoryview = _scratch.buffer
+    except AttributeError:
+        buffer = _scratch.buffer = memoryview(mmap.mmap(-1, WINDOW))
+    return buffer
+
+
+class Window:
+    """
+    A file that is read forwards, for a thread, a window of it at a time.
+    """
+
+    def __init__(self, fd: int, size: int) -> None:
+        """
+        @param size: bytes of a window: what stays in the processor's cache, or, where a
+            device is waited for, more (L{WINDOW} at most).
+        """
+        self._fd = fd
+        self._buffer = _window()[:size]
+        self._start = self._end = 0
+
+    def read(self, offset: int, count: int) -> memoryview:
+        """
+        Up to so many bytes, valid until the next call; none at the end of the file.
+
+        @param offset: behind all that was read before.
+        """
+        if offset >= self._end:
+            self._start = self._end = offset
+            if not offset % PAGE or offset < os.lseek(self._fd, 0, os.SEEK_END):
+                self._end += os.preadv(self._fd, (self._buffer,), offset)
+        at = offset - self._start
+        part: memoryview = self._buffer[at : min(at + count, self._end - self._start)]
+        return part
