@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
 from unittest import mock
 
+import pnfs.backends.ds.digests
+import pnfs.backends.ds.partners
 import pnfs.ds.service
 import pnfs.mds.comparing
 import pnfs.mds.exporting
@@ -125,6 +127,9 @@ class Site:
             mock.patch.object(pnfs.mds.transfer, "LITTLE", 65536),
             mock.patch.object(pnfs.mds.transfer, "STEP", 131072),
             mock.patch.object(pnfs.mds.comparing, "UNIT", 16384),
+            mock.patch.object(pnfs.backends.ds.digests, "UNIT", 16384),
+            mock.patch.object(pnfs.backends.ds.partners, "UNIT", 16384),
+            mock.patch.object(pnfs.backends.ds.partners, "MUCH", 65536),
             mock.patch.object(pnfs.mds.transfer, "MUCH", 65536),
         ):
             yield

@@ -13,6 +13,8 @@ from typing import Callable, Optional, Sequence
 import attrs
 from zope.interface import implementer
 
+from pnfs.backends.ds.carrying import joined
+from pnfs.backends.ds.digests import digestsOfPieces
 from pnfs.backends.ds.memory_digests import MemoryDigests
 from pnfs.backends.ds.segments import readBySeeking
 from pnfs.backends.ds.tracking import Tracking
@@ -343,9 +345,13 @@ class MemoryDataServerBackend(MemoryDigests):
         self, name: bytes, offset: int, data: memoryview
     ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
         """
-        There is nothing but memory.
+        There is nothing but memory, where it is read again.
         """
-        return None
+        result = await self.write(name, offset, data, Stable.UNSTABLE)
+        if result.count < len(data):
+            return result, ()
+        found = await self.read(name, offset, len(data))
+        return result, digestsOfPieces(joined(found, len(data)))
 
     async def commit(self, name: bytes, offset: int, count: int) -> bytes:
         """
