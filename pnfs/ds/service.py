@@ -5,7 +5,7 @@ The data server, put together.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import attrs
 from twisted.logger import Logger
@@ -28,6 +28,7 @@ from pnfs.rpc.auth import encodeAuthSys
 from pnfs.rpc.client import RPCClient
 from pnfs.rpc.limits import Limits
 from pnfs.rpc.program import Program
+from pnfs.rpc.replies import ReplyBuffers
 from pnfs.server import RPC_OVERHEAD, NFSService
 from pnfs.state.clients import ClientTable
 from pnfs.state.recovery import noGrace
@@ -80,6 +81,7 @@ class DataServerService(NFSService):
         self._entropy = entropy
         self._wallTime = wallTime
         self._partners: Any = None
+        self._replies: Optional[ReplyBuffers] = None
         self._registering: list[Registering] = []
 
     async def prepare(self) -> tuple[Sequence[Program], Sequence[Any]]:
@@ -154,13 +156,14 @@ class DataServerService(NFSService):
         The means to read from another data server.
         """
         io = self._config.limits.io
+        limits = Limits(recordBytes=max(io, LARGE) + RPC_OVERHEAD)
+        rpc = RPCClient(
+            self.reactor, *address, connectTimeout=PARTNER_SECONDS / 2, limits=limits
+        )
+        # However many partners there are, no more memory is kept than for one.
+        self._replies = rpc.hub.replies = self._replies or rpc.hub.replies
         return SessionClient(
-            RPCClient(
-                self.reactor,
-                *address,
-                connectTimeout=PARTNER_SECONDS / 2,
-                limits=Limits(recordBytes=max(io, LARGE) + RPC_OVERHEAD),
-            ),
+            rpc,
             self.clock,
             b"pnfs-ds " + self._backend.uuid.hex().encode("ascii"),
             self._entropy(8),

@@ -54,7 +54,7 @@ class ReplyBuffers:
         Memory for a reply. A reply that is much smaller than the largest one gets
         memory of its own: it must not keep as much as that.
         """
-        if 2 * length < self._capacity:
+        if 4 * length < self._capacity:
             return memoryview(bytearray(length))
         for buffer, address in self._buffers:
             try:

@@ -135,7 +135,7 @@ class RecordTests(SynchronousTestCase):
         not taken from the pool.
         """
         parser = makeParser()
-        reply = success(bytes(50_000))
+        reply = success(bytes(40_000))
         parser.feed(mark(reply)[:100])
         records = parser.feed(mark(reply)[100:])
         view = records[0]
