@@ -158,6 +158,7 @@ class MemoryRPCClient:
     ) -> None:
         self._wire = wire
         self._address = address
+        self._clock = clock
         self.hub = Hub([], clock, limits)
         self._protocol: Optional[RPCProtocol] = None
         self.calls = 0

@@ -308,7 +308,8 @@ class SimulatedDisk(MemoryDataServerBackend):
             for name, unsynced in self._unsynced.items():
                 self._lose(name, unsynced, chance)
             self._unsynced.clear()
-        self._writing.clear()
+        # Those that wait still end later, in vain.
+        self._writing = {}
         self._quiet.clear()
         self._follow()
         self.verifier = self._entropy(8)
@@ -441,7 +442,8 @@ class SimulatedDisk(MemoryDataServerBackend):
         self, name: bytes, offset: int, data: memoryview, stable: int
     ) -> WriteResult:
         self._find(name)
-        self._writing[name] = self._writing.get(name, 0) + 1
+        writing = self._writing
+        writing[name] = writing.get(name, 0) + 1
         try:
             await self.slowness.pause()
             self._find(name)
@@ -451,8 +453,8 @@ class SimulatedDisk(MemoryDataServerBackend):
                 await self.slowness.pause()
                 self._synced(name)
         finally:
-            self._writing[name] -= 1
-            if not self._writing[name]:
+            writing[name] -= 1
+            if not writing[name]:
                 for waiter in self._quiet.pop(name, ()):
                     waiter.callback(None)
         await self.slowness.pause()
