@@ -105,11 +105,14 @@ def writeDirect(
         if done < len(data):
             return done, ()
         digests = digestsOfPieces(data)
-        if not offset % SAMPLED:
-            again = _window()[: min(UNIT, done)]
-            if os.preadv(direct, (again,), offset) < len(again):
+        sample = -offset % SAMPLED
+        if sample < done:
+            number = sample // UNIT
+            start = number * UNIT
+            again = _window()[: min(UNIT, done - start)]
+            if os.preadv(direct, (again,), offset + start) < len(again):
                 return done, ()
-            digests[:1] = digestsOfPieces(again)
+            (digests[number],) = digestsOfPieces(again)
         return done, digests
     except OSError as error:
         if error.errno not in REFUSED:

@@ -131,16 +131,20 @@ class WritePastTests(DirectTestCase):
 
     def test_elsewhere(self) -> None:
         """
-        What does not lie where it belongs is noticed: some of it is read again.
+        What does not lie where it belongs is noticed, wherever a block begins: some of
+        it is read again.
         """
-        pwrite = os.pwrite
+        self.patch(local_direct, "SAMPLED", MIB)
         data = pages(MIB)
-        right = self.writePast(0, data)
-        self.done(self.backend.deallocate(NAME, 0, MIB))
-        self.patch(os, "pwrite", lambda fd, data, at: pwrite(fd, data, at + MIB))
-        wrong = self.writePast(0, data)
-        assert right is not None and wrong is not None
-        self.assertNotEqual(right[1], wrong[1])
+        for offset in (0, PAGE, MIB - UNIT, 2 * MIB - PAGE):
+            right = self.writePast(offset, data)
+            self.done(self.backend.deallocate(NAME, 0, 4 * MIB))
+            lost = self.patch(os, "pwrite", lambda fd, data, at: len(data))
+            wrong = self.writePast(offset, data)
+            lost.restore()
+            assert right is not None and wrong is not None
+            differing = [one != other for one, other in zip(right[1], wrong[1])]
+            self.assertEqual(sum(differing), 1)
 
     def test_part(self) -> None:
         """
