@@ -13,14 +13,15 @@ from pnfs.backends.ds.local_extents import Fallocate
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_objects import settled
 from pnfs.backends.ds.tracking import Tracking
+from pnfs.backends.ds.unchecked import UncheckedCopies
 from pnfs.backends.errors import InvalidArgument, TooBig, Unsupported
 from pnfs.backends.oserrors import translate
-from pnfs.values import CheckedCopy, CopySource, Stable, WriteResult
+from pnfs.values import CopySource, Stable, WriteResult
 
 _LARGEST = (1 << 63) - 1
 
 
-class LocalCopies:
+class LocalCopies(UncheckedCopies):
     """
     A part of L{pnfs.backends.ds.local.LocalDataServerBackend}.
 
@@ -69,19 +70,6 @@ class LocalCopies:
             other.release()
             entry.release()
         return WriteResult(done, Stable.UNSTABLE, self.verifier)
-
-    async def copyChecked(
-        self,
-        name: bytes,
-        offset: int,
-        source: CopySource,
-        sourceOffset: int,
-        count: int,
-    ) -> CheckedCopy:
-        """
-        Nothing is compared of what comes from here.
-        """
-        return CheckedCopy(await self.copy(name, offset, source, sourceOffset, count))
 
     async def clone(
         self, name: bytes, offset: int, source: bytes, sourceOffset: int, count: int

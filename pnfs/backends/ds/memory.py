@@ -18,6 +18,7 @@ from pnfs.backends.ds.digests import digestsOfPieces
 from pnfs.backends.ds.memory_digests import MemoryDigests
 from pnfs.backends.ds.segments import readBySeeking
 from pnfs.backends.ds.tracking import Tracking
+from pnfs.backends.ds.unchecked import UncheckedCopies
 from pnfs.backends.errors import (
     InvalidArgument,
     NoSpace,
@@ -28,7 +29,6 @@ from pnfs.backends.errors import (
 from pnfs.interfaces import IDataServerBackend
 from pnfs.values import (
     NOW,
-    CheckedCopy,
     CopySource,
     FSStatistics,
     ObjectAttributes,
@@ -61,7 +61,7 @@ class _Object:
 
 
 @implementer(IDataServerBackend)
-class MemoryDataServerBackend(MemoryDigests):
+class MemoryDataServerBackend(MemoryDigests, UncheckedCopies):
     """
     Sparse objects in memory. Everything is as durable as it will ever be.
 
@@ -480,19 +480,6 @@ class MemoryDataServerBackend(MemoryDigests):
             found.attributes.size = max(found.attributes.size, offset + done)
             self._touch(found.attributes, True)
         return WriteResult(done, Stable.UNSTABLE, self.verifier)
-
-    async def copyChecked(
-        self,
-        name: bytes,
-        offset: int,
-        source: CopySource,
-        sourceOffset: int,
-        count: int,
-    ) -> CheckedCopy:
-        """
-        Nothing is compared of what comes from here.
-        """
-        return CheckedCopy(await self.copy(name, offset, source, sourceOffset, count))
 
     async def clone(
         self, name: bytes, offset: int, source: bytes, sourceOffset: int, count: int

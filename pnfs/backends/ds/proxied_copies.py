@@ -9,13 +9,14 @@ from typing import Any, Callable
 
 from pnfs.backends.ds.carrying import carry
 from pnfs.backends.ds.proxied_parts import ProxiedPart
+from pnfs.backends.ds.unchecked import UncheckedCopies
 from pnfs.backends.errors import InvalidArgument, TooBig, Unsupported
-from pnfs.values import CheckedCopy, CopySource, Stable, WriteResult
+from pnfs.values import CopySource, Stable, WriteResult
 
 _LARGEST = (1 << 63) - 1
 
 
-class ProxiedCopies(ProxiedPart):
+class ProxiedCopies(ProxiedPart, UncheckedCopies):
     """
     A part of L{pnfs.backends.ds.proxied.ProxiedDataServerBackend}.
     """
@@ -48,19 +49,6 @@ class ProxiedCopies(ProxiedPart):
             count,
             self._clock.seconds,
         )
-
-    async def copyChecked(
-        self,
-        name: bytes,
-        offset: int,
-        source: CopySource,
-        sourceOffset: int,
-        count: int,
-    ) -> CheckedCopy:
-        """
-        Nothing is compared of what comes from here.
-        """
-        return CheckedCopy(await self.copy(name, offset, source, sourceOffset, count))
 
     async def clone(
         self, name: bytes, offset: int, source: bytes, sourceOffset: int, count: int
