@@ -429,8 +429,8 @@ class Membership:
             left = await self.filesLeft(member)
         except BackendError as error:
             raise Refused(
-                f"whether files are left on {name} is not known: {error}; start it, "
-                "or repair what was there first"
+                f"whether files are left on {name} is not known: {error}; try again in "
+                "a moment, start it, or repair what was there first"
             ) from None
         if left:
             raise Refused(

@@ -138,6 +138,11 @@ class DataServerTests(AdministrationCase):
         self.assertLess(storedBytes(data), 1 << 20)
         self.copy("b")
         self.assertLess(storedBytes(data), 1 << 20)
+        waitUntil(
+            lambda: self.ds("show", "new")["alone"] is not None,
+            30,
+            "the index of files",
+        )
         self.ds("remove", "new")
         self.back("a")
 
