@@ -82,11 +82,11 @@ class DataServerTests(AdministrationCase):
         waitUntil(lambda: answers("127.0.0.1", port), 30, "the new data server")
         return f"127.0.0.1:{port}", paths["data"]
 
-    def copy(self, name: str) -> None:
+    def copy(self, name: str, size: int = 8 << 20) -> None:
         """
-        Write a file of 8 MiB through layouts, and read it back.
+        Write a file through layouts, and read it back.
         """
-        content = os.urandom(8 << 20)
+        content = os.urandom(size)
         local = os.path.join(self.folder, name)
         with open(local, "wb") as stream:
             stream.write(content)
@@ -145,6 +145,19 @@ class DataServerTests(AdministrationCase):
         )
         self.ds("remove", "new")
         self.back("a")
+
+    def test_large(self) -> None:
+        """
+        A file that is large enough to be copied past the page cache is the same where
+        it comes to, to its last bytes, which are no whole page.
+        """
+        address, data = self.startFresh()
+        self.pnfs("file", "set", "/export", "--stripe-count", "1")
+        self.copy("large", (160 << 20) + 12345)
+        self.ds("add", "new", address)
+        self.pnfs("file", "move", "/export/large", "--to", "new")
+        self.assertGreater(storedBytes(data), 160 << 20)
+        self.back("large")
 
     def test_clients(self) -> None:
         """
