@@ -16,6 +16,8 @@ import os
 import threading
 from typing import Any, Callable, Optional, Sequence
 
+from twisted.logger import Logger
+
 from pnfs.backends.ds.digests import UNIT, digestsOfPieces
 from pnfs.backends.ds.local_extents import Fallocate
 from pnfs.backends.ds.local_files import OpenFile
@@ -36,6 +38,7 @@ came, and the device has said that it has it; but not that it lies where it belo
 REFUSED = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOENT, errno.EACCES, errno.EPERM}
 """The file system cannot; or C{/proc} is not there, or forbids it."""
 
+_log = Logger()
 _scratch = threading.local()
 
 
@@ -66,6 +69,7 @@ class LocalDirect:
             return None
         written = await self._changing(entry, offset, length, writeDirect, data, offset)
         if written is None:
+            _log.info("the data folder cannot be written past the page cache")
             self._direct = False
             return None
         done, digests = written

@@ -13,8 +13,6 @@ from typing import Callable, Optional, Sequence
 import attrs
 from zope.interface import implementer
 
-from pnfs.backends.ds.carrying import joined
-from pnfs.backends.ds.digests import digestsOfPieces
 from pnfs.backends.ds.memory_digests import MemoryDigests
 from pnfs.backends.ds.segments import readBySeeking
 from pnfs.backends.ds.tracking import Tracking
@@ -340,18 +338,6 @@ class MemoryDataServerBackend(MemoryDigests, UncheckedCopies):
         result = self.writeNow(name, offset, data, stable)
         assert result is not None
         return result
-
-    async def writePast(
-        self, name: bytes, offset: int, data: memoryview
-    ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
-        """
-        There is nothing but memory, where it is read again.
-        """
-        result = await self.write(name, offset, data, Stable.UNSTABLE)
-        if result.count < len(data):
-            return result, ()
-        found = await self.read(name, offset, len(data))
-        return result, digestsOfPieces(joined(found, len(data)))
 
     async def commit(self, name: bytes, offset: int, count: int) -> bytes:
         """

@@ -1,15 +1,17 @@
 # -*- test-case-name: tests.backends.ds.test_memory -*-
 """
-What the memory backend says about the contents of its objects.
+What the memory backend says about the contents of its objects, and of what it is filled
+with.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
-from pnfs.backends.ds.digests import digestsOf
+from pnfs.backends.ds.carrying import joined
+from pnfs.backends.ds.digests import digestsOf, digestsOfPieces
 from pnfs.backends.ds.tracking import Ranges, Tracking
-from pnfs.values import ObjectAttributes, ReadResult
+from pnfs.values import ObjectAttributes, ReadResult, Stable, WriteResult
 
 
 class MemoryDigests:
@@ -37,6 +39,26 @@ class MemoryDigests:
         See L{pnfs.interfaces.IDataServerBackend.seek}.
         """
         raise NotImplementedError
+
+    async def write(
+        self, name: bytes, offset: int, data: memoryview, stable: int
+    ) -> WriteResult:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.write}.
+        """
+        raise NotImplementedError
+
+    async def writePast(
+        self, name: bytes, offset: int, data: memoryview
+    ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
+        """
+        There is nothing but memory, where it is read again.
+        """
+        result = await self.write(name, offset, data, Stable.UNSTABLE)
+        if result.count < len(data):
+            return result, ()
+        found = await self.read(name, offset, len(data))
+        return result, digestsOfPieces(joined(found, len(data)))
 
     async def checksums(
         self, name: bytes, offset: int, count: int, unit: int
