@@ -11,7 +11,7 @@ stays true however much the file grows. A truncation takes no chunk away.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Collection, Optional, Sequence
 
 import attrs
 
@@ -90,14 +90,19 @@ def _nextColumn(
 def withColumns(old: Placement, before: Placement, more: Columns) -> Placement:
     """
     A placement with more columns, unless it is not as C{before} any more, or all of
-    a new one is stale by now. The placement where the file is being moved to
+    a new one is stale by now, or the file is being moved since to one of the data
+    servers that are new to it. The placement where the file is being moved to
     gets them, too, if it has the same chunks.
     """
+    following = old.next
+    # Who moves the file copies into a data file that nobody else writes, as he thinks.
+    taken = () if following is None else following.dataServers
     if old.columns != before.columns or any(
-        old.stale and set(column) <= set(old.stale) for column in more
+        (old.stale and set(column) <= set(old.stale))
+        or any(uuid in taken and uuid not in old.dataServers for uuid in column)
+        for column in more
     ):
         return old
-    following = old.next
     if (
         following is not None
         and following.chunk == old.chunk
@@ -129,12 +134,14 @@ class Growing:
         self,
         inode: Inode,
         choose: Callable[[set[bytes]], Placement],
-        made: set[bytes],
+        made: dict[bytes, None],
         had: Sequence[bytes] = (),
     ) -> Placement:
         raise NotImplementedError
 
-    async def _unmake(self, name: bytes, uuids: set[bytes]) -> None:
+    async def _unmake(
+        self, export: Any, inode: Inode, name: bytes, uuids: Collection[bytes]
+    ) -> None:
         raise NotImplementedError
 
     async def grow(self, export: Any, inode: Inode, end: int) -> Placement:
@@ -176,7 +183,7 @@ class Growing:
         """
         wanted = await self.settings.wanted(export, inode)
         had = placement.dataServers
-        made: set[bytes] = set()
+        made: dict[bytes, None] = {}
 
         def choose(full: set[bytes]) -> Placement:
             choices = self._choices(export, wanted, full)
@@ -191,17 +198,18 @@ class Growing:
                 export, inode, lambda old: withColumns(old, placement, more)
             )
         except BackendError:
-            await self._unmake(placement.name, made)
+            await self._unmake(export, inode, placement.name, made)
             raise
-        left = made if stored is None else made.difference(stored.everywhere)
-        await self._unmake(placement.name, left)
+        left = [u for u in made if stored is None or u not in stored.everywhere]
+        await self._unmake(export, inode, placement.name, left)
         if stored is None:
             return None
         if stored.epoch != placement.epoch:
             await gather(
                 [
                     self._servers.fence(uuid, stored.name, stored.epoch)
-                    for uuid in made.difference(left)
+                    for uuid in made
+                    if uuid not in left
                 ]
             )
         if not inode.nlink:

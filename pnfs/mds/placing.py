@@ -6,7 +6,7 @@ those of further chunks before anything is written there.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Collection, Optional, Sequence
 
 import attrs
 from twisted.logger import Logger
@@ -235,8 +235,9 @@ class Placing(Growing):
             )
             assert stored is not None
             await self._servers.fenceAll(stored)
-            left = set(old.dataServers).difference(stored.dataServers)
-            await self._unmake(old.name, left)
+            await self._unmake(
+                export, inode, old.name, (*old.dataServers, *new.dataServers)
+            )
         finally:
             self._moving.discard(key)
             self._turns.give(key)
@@ -248,7 +249,7 @@ class Placing(Growing):
         Make the data files, elsewhere if a data server is full or falls silent.
         """
         name = objectName(export.id, inode.handle)
-        made: set[bytes] = set()
+        made: dict[bytes, None] = {}
         owner = _ownerOf(inode)
         try:
             wanted = await self.settings.wanted(export, inode)
@@ -259,12 +260,13 @@ class Placing(Growing):
             )
             owner = await self._follow(placement, inode, owner)
         except BackendError as error:
-            await self._unmake(name, made)
+            await self._unmake(export, inode, name, made)
             if isinstance(error, NoSpace):
                 self._complain(export, str(error))
             raise
         self._complaints.pop(export.id, None)
-        await self._unmake(name, made.difference(placement.dataServers))
+        left = [uuid for uuid in made if uuid not in placement.dataServers]
+        await self._unmake(export, inode, name, left)
         # Nobody can have written there before.
         inode.asked = True
         await self._store(export, inode, placement, None)
@@ -298,20 +300,36 @@ class Placing(Growing):
             )
         return owner
 
-    async def _unmake(self, name: bytes, uuids: set[bytes]) -> None:
+    async def _unmake(
+        self, export: Any, inode: Inode, name: bytes, uuids: Collection[bytes]
+    ) -> None:
         """
-        Remove data files that were made in vain. Should that not work, an empty one
-        is left behind, as after a crash.
+        Remove data files that were made in vain, but none that the file's placement
+        names by now, as one where the file is to be moved. Should that not work, an
+        empty one is left behind, as after a crash.
         """
-        await gatherOutcomes(
-            [self._servers.on(uuid, lambda ds: ds.remove(name)) for uuid in uuids]
-        )
+        if not uuids:
+            return
+        key = (export.id, inode.handle)
+        await self._changing.take(key)
+        try:
+            now = await export.backend.loadPlacement(inode)
+            named = () if now is None else now.everywhere
+            await gatherOutcomes(
+                [
+                    self._servers.on(uuid, lambda ds: ds.remove(name))
+                    for uuid in uuids
+                    if uuid not in named
+                ]
+            )
+        finally:
+            self._changing.give(key)
 
     async def _makeSomewhere(
         self,
         inode: Inode,
         choose: Callable[[set[bytes]], Placement],
-        made: set[bytes],
+        made: dict[bytes, None],
         had: Sequence[bytes] = (),
     ) -> Placement:
         """
@@ -332,7 +350,7 @@ class Placing(Growing):
                 ]
             )
             made.update(
-                uuid
+                (uuid, None)
                 for uuid, outcome in zip(uuids, outcomes)
                 if not isinstance(outcome, Unreachable)
             )

@@ -138,7 +138,12 @@ class Transfer:
         earlier = {source.column: source for source in ready}
         size = _size(found)
         if not task.inUse:
-            await self._resize(task, size)
+            there = await self.ask(task.uuid, task.live.name)
+            if there.size != size:
+                await self._resize(task, size)
+            if not there.size:
+                # Made anew: nothing of what has been copied is there.
+                earlier = {}
         told = []
         for column in task.columns():
             origin = _longest(task.live.columns[column], found)

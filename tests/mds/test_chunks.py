@@ -156,6 +156,19 @@ class WithColumnsTests(SynchronousTestCase):
         moving = attrs.evolve(moving, next=striped)
         self.assertEqual(withColumns(moving, moving, more).next, striped)
 
+    def test_movedThereMeanwhile(self) -> None:
+        """
+        What is being copied to a data server that had nothing of the file would be
+        written over: others are to be chosen.
+        """
+        old = placement(b"AB")
+        for target in (b"AC", b"DC"):
+            moving = attrs.evolve(old, next=placement(target))
+            self.assertIs(withColumns(moving, old, placement(b"CE").columns), moving)
+        moving = attrs.evolve(old, next=placement(b"AC"))
+        found = withColumns(moving, old, placement(b"BA").columns)
+        self.assertEqual(found.columns, placement(b"AB", b"BA").columns)
+
 
 class GrowingCase(ChunksCase):
     """
@@ -388,6 +401,53 @@ class GrowingTests(GrowingCase):
             found = ds.inner.peek(placement.name)
             assert found is not None
             self.assertEqual(found.epoch, 2)
+
+    def moving(self, *numbers: int) -> None:
+        """
+        The file is to be moved to data servers.
+        """
+        target = tuple(self.ds[number].uuid for number in numbers)
+
+        def change(old: Placement) -> Placement:
+            return attrs.evolve(
+                old,
+                next=attrs.evolve(old, columns=(target,) * len(old.columns), epoch=1),
+            )
+
+        self.now(self.data.moving.placing.change(self.export, self.inode, change))
+
+    def test_movedMeanwhile(self) -> None:
+        """
+        A chunk that was to be where the file is being moved since goes elsewhere; the
+        data file that was made there stays.
+        """
+        self.put(0, pattern(CHUNK))
+        (first,) = self.letters()
+        a, b = [n for n in range(4) if n not in first]
+        held = self.ds[a].hold("create")
+        writing = self.begin(self.write(CHUNK, b"x"))
+        self.moving(first[0], a)
+        held.callback(None)
+        self.successResultOf(writing)
+        self.assertNotIn(a, self.letters()[1])
+        self.assertEqual(self.objects()[a], 1)
+        self.assertEqual(self.objects()[b], 1 if b in self.letters()[1] else 0)
+
+    def test_failedWhileMoved(self) -> None:
+        """
+        A chunk that could not be made takes nothing away where the file is being moved
+        since.
+        """
+        self.put(0, pattern(CHUNK))
+        (first,) = self.letters()
+        a, b = [n for n in range(4) if n not in first]
+        held = self.ds[b].hold("create")
+        self.ds[b].failing["create"] = IOFailed("bad disk")
+        writing = self.begin(self.write(CHUNK, b"x"))
+        self.moving(first[0], a)
+        held.callback(None)
+        self.failureResultOf(writing, IOFailed)
+        self.assertEqual((self.objects()[a], self.objects()[b]), (1, 0))
 
     def test_removedWhileOpen(self) -> None:
         """

@@ -387,6 +387,22 @@ class MovingTests(MovingCase):
         self.tidy()
         self.assertRight()
 
+    def test_copiedInVain(self) -> None:
+        """
+        If the data file that has been copied to is made anew, all is copied again.
+        """
+        target = self.stripes(4)
+        moving = self.data.moving
+        self.now(moving.begin(self.export, self.inode, self.placement(), target))
+        ready = self.now(moving.ahead(self.export, self.inode, self.tell))
+        self.assertIn(self.ds[4].uuid, ready)
+        self.now(self.ds[4].inner.remove(self.placement().name))
+        self.now(self.data.fence(self.export, self.inode))
+        self.now(moving.finish(self.export, self.inode, ready, self.tell))
+        self.assertRight()
+        self.tidy()
+        self.assertAt(target)
+
     def test_writersWait(self) -> None:
         """
         Who writes through the metadata server while the rest is copied writes to where
