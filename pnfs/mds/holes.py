@@ -287,7 +287,7 @@ class SparseFiles(DataAttributes):
         @raise NoSpace:
         """
         free = 0
-        for column in {frozenset(column) for column in placement.columns}:
+        for column in dict.fromkeys(frozenset(each) for each in placement.columns):
             spaces = [self._servers.byUUID(uuid).space for uuid in column]
             known = [space.spaceFree for space in spaces if space is not None]
             if len(known) < len(column):

@@ -246,7 +246,8 @@ class Moving:
         Make the data files that are not there, and give them owner and mode.
         """
         assert placement.next is not None
-        new = set(placement.next.dataServers).difference(placement.dataServers)
+        old = placement.dataServers
+        new = [uuid for uuid in placement.next.dataServers if uuid not in old]
         await gather(
             [
                 self._servers.on(

@@ -107,7 +107,7 @@ class Client:
     mayReclaim: bool = False
     reclaimComplete: bool = False
     completedFS: tuple[Any, ...] = ()
-    opens: set[Any] = attrs.Factory(set)
+    opens: dict[Any, None] = attrs.Factory(dict)
     layouts: dict[Any, Any] = attrs.Factory(dict)
     delegations: dict[Any, Any] = attrs.Factory(dict)
     copies: dict[bytes, Any] = attrs.Factory(dict)

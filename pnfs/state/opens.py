@@ -125,7 +125,7 @@ class OpenTable:
             )
             file.opens[key] = state
             file.shares = shares + _WEIGHT[mode]
-            client.opens.add(state)
+            client.opens[state] = None
             stateids.add(state)
             self.count += 1
             return state
@@ -197,7 +197,7 @@ class OpenTable:
         if file.opens.pop((clientid, state.owner), None) is not None:
             file.shares -= _WEIGHT[state.access | state.deny << 2]
             self.count -= 1
-        state.client.opens.discard(state)
+        state.client.opens.pop(state, None)
         self._stateids.drop(state)
 
     def closeSome(self, client: Any, limit: int) -> list[FileState]:
@@ -208,7 +208,7 @@ class OpenTable:
         @return: the files concerned; some may be idle now.
         """
         opens = client.opens
-        states = [opens.pop() for _ in range(min(limit, len(opens)))]
+        states = [opens.popitem()[0] for _ in range(min(limit, len(opens)))]
         for state in states:
             self.drop(state)
         return list({id(state.file): state.file for state in states}.values())

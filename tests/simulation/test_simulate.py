@@ -105,18 +105,17 @@ class SimulateTests(SynchronousTestCase):
         A seed that fails can be looked at again: the same happens, in another
         process too, where addresses and hashes are others.
         """
-        plan = "mirrors=2, streamsOnly=True, faults=8"
-        first = simulate(7, Plan(mirrors=2, streamsOnly=True, faults=8))
+        plan = "mirrors=2, orders=8, faults=8"
+        first = simulate(8, Plan(mirrors=2, orders=8, faults=8))
         self.assertGreater(first.repaired, 0)
-        self.assertEqual(
-            first, simulate(7, Plan(mirrors=2, streamsOnly=True, faults=8))
-        )
+        self.assertGreater(first.orders, 0)
+        self.assertEqual(first, simulate(8, Plan(mirrors=2, orders=8, faults=8)))
         elsewhere = subprocess.run(
             [
                 sys.executable,
                 "-c",
                 "from tests.simulation.simulate import Plan, simulate;"
-                f"print(simulate(7, Plan({plan})).digest)",
+                f"print(simulate(8, Plan({plan})).digest)",
             ],
             env={**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": _TOP},
             cwd=_TOP,

@@ -117,7 +117,7 @@ class ClientTableTests(ClientTableCase):
         18.35.5, case 3).
         """
         client = self.confirmed()
-        client.opens.add(object())
+        client.opens[object()] = None
         for verifier in (b"1", b"2"):
             self.assertRaises(
                 ClidInUse, self.table.exchange, b"a", verifier, OTHER, False, 90.0
@@ -135,7 +135,7 @@ class ClientTableTests(ClientTableCase):
         self.assertRaises(StaleClientid, self.table.find, client.clientid)
         self.assertEqual((len(self.table), dict(self.store.clients())), (0, {}))
         client = self.confirmed(b"late")
-        client.opens.add(object())
+        client.opens[object()] = None
         self.table.exchange(b"late", b"2", OTHER, False, 90.5)
         self.assertEqual(self.dropped[1:], [client])
         self.assertRaises(StaleClientid, self.table.find, client.clientid)
@@ -266,7 +266,7 @@ class ClientTableTests(ClientTableCase):
         A client goes only when it holds nothing; then it is not recorded either.
         """
         client = self.confirmed()
-        client.opens.add(object())
+        client.opens[object()] = None
         self.assertRaises(ClientidBusy, self.table.destroy, client)
         client.opens.clear()
         client.sessions[b"s"] = object()
@@ -300,7 +300,7 @@ class ClientTableTests(ClientTableCase):
         next restart it would take back what others have got.
         """
         client = self.confirmed()
-        client.opens.add(object())
+        client.opens[object()] = None
 
         def fail(owners: Any) -> None:
             raise IOFailed()
@@ -325,7 +325,7 @@ class CourtesyTests(ClientTableCase):
         A client with something open.
         """
         client = self.confirmed(owner, now=now)
-        client.opens.add(object())
+        client.opens[object()] = None
         return client
 
     def test_kept(self) -> None:
@@ -393,7 +393,7 @@ class CourtesyTests(ClientTableCase):
         clients = [self.table.exchange(o, b"1", ROOT, False, 0.0) for o in (b"1", b"2")]
         for client in clients:
             self.table.confirm(client, 0.0)
-            client.opens.add(object())
+            client.opens[object()] = None
         self.grace.setGrace(200.0)
         self.grace.complete(clients[0], 1.0)
         self.assertEqual(self.table.expire(199.0), [])

@@ -605,7 +605,7 @@ class StateMachine(RuleBasedStateMachine):
         """
         for owner, known in self.model.items():
             record = known.record
-            assert {held.state for held in known.opens.values()} == record.opens
+            assert {held.state for held in known.opens.values()} == set(record.opens)
             for (number, who), held in known.opens.items():
                 state = held.state
                 assert state is self.inodes[number].state.opens[record.clientid, who]

@@ -140,7 +140,7 @@ class OpenTests(SynchronousTestCase):
         self.assertEqual(len(self.alice.opens), 1)
         self.assertEqual(self.table.closeSome(self.alice, 9), [self.file])
         self.assertEqual(list(self.file.opens.values()), [kept])
-        self.assertEqual((self.file.locks, self.alice.opens), ({}, set()))
+        self.assertEqual((self.file.locks, self.alice.opens), ({}, {}))
         self.open(self.bob, WRITE, 0)
         self.assertEqual(self.table.count, 1)
 
@@ -156,7 +156,7 @@ class OpenTests(SynchronousTestCase):
         self.alice.gone = True
         self.table.closeGone(self.file)
         self.open(self.bob, BOTH, 3)
-        self.assertEqual(self.alice.opens, {rest})
+        self.assertEqual(list(self.alice.opens), [rest])
 
     @settings(max_examples=60)
     @given(
