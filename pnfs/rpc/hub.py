@@ -81,8 +81,7 @@ class Hub:
         self.limits = limits or Limits()
         self.counters = Counters()
         self.pool = BufferPool(self.limits.recordBytes, self.limits.freeBuffers)
-        # None is used again: a seed of the simulation read zeros when they were.
-        self.replies = ReplyBuffers(self.limits.recordBytes, 0)
+        self.replies = ReplyBuffers(self.limits.recordBytes, self.limits.freeBuffers)
         self.running: set[Running[Results]] = set()
         self.finished: Callable[[], None] = nothing
 
