@@ -5,7 +5,8 @@ reads soon, such as the bytes a data server is filled with, and for what must no
 out of memory what clients use. A copy into the page cache costs four times as much of
 the processor, and would be made in the reactor's thread.
 
-Offset, length and memory must be whole pages. Not every file system can do this.
+Offset and length must be whole pages, and memory should be. Not every file system can
+do this.
 """
 
 from __future__ import annotations
@@ -62,8 +63,6 @@ class LocalDirect:
         length = len(data)
         if not (self._direct and length) or (offset | length) % PAGE:
             return None
-        if data.readonly or addressOf(data) % PAGE:
-            return None
         entry: OpenFile = await self._open(name)
         if os.lseek(entry.fd, 0, os.SEEK_END) < offset + length:
             return None
@@ -105,7 +104,10 @@ def writeDirect(
     if direct is None:
         return None
     try:
-        done = os.pwrite(direct, data, offset)
+        if data.readonly or addressOf(data) % PAGE:
+            done = _pwriteCopied(direct, data, offset)
+        else:
+            done = os.pwrite(direct, data, offset)
         if done < len(data):
             return done, ()
         digests = digestsOfPieces(data)
@@ -126,6 +128,23 @@ def writeDirect(
         os.close(direct)
         # Here, as a flush may have begun meanwhile, and nobody may wait any more.
         entry.dirty = entry.written = True
+
+
+def _pwriteCopied(fd: int, data: memoryview, offset: int) -> int:
+    """
+    As C{os.pwrite}, of memory that the device cannot be given as it lies there: before
+    the first reply of a session nobody knows where its data is going to be.
+    """
+    done = 0
+    while done < len(data):
+        part = data[done : done + WINDOW]
+        window = _window()[: len(part)]
+        window[:] = part
+        count = os.pwrite(fd, window, offset + done)
+        done += count
+        if count < len(part):
+            break
+    return done
 
 
 def _window() -> memoryview:

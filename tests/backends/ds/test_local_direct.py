@@ -176,16 +176,29 @@ class WritePastTests(DirectTestCase):
 
     def test_wholePages(self) -> None:
         """
-        Parts of pages, and what does not lie at the beginning of one, are for the page
-        cache.
+        Parts of pages are for the page cache.
         """
         memory = pages(3 * PAGE)
         self.assertIsNone(self.writePast(512, memory[:PAGE]))
         self.assertIsNone(self.writePast(0, memory[: PAGE + 512]))
-        self.assertIsNone(self.writePast(0, memory[8 : PAGE + 8]))
         self.assertIsNone(self.writePast(0, memory[:0]))
-        self.assertIsNone(self.writePast(0, memory[:PAGE].toreadonly()))
         self.assertEqual(self.content(0, 3 * PAGE), bytes(3 * PAGE))
+
+    def test_anyMemory(self) -> None:
+        """
+        Bytes may lie anywhere in memory, as the first ones that come from a partner do.
+        """
+        data = bytes(os.urandom(MIB + 2 * PAGE))
+        self.patch(local_direct, "WINDOW", MIB)
+        for view in (memoryview(data), memoryview(bytearray(b"?" + data))[1:]):
+            past = self.writePast(0, view)
+            assert past is not None
+            self.assertEqual(past[0].count, len(data))
+            self.assertTrue(self.content(0, len(data)) == data)
+            self.assertEqual(
+                past[1], self.done(self.backend.checksums(NAME, 0, len(data), UNIT))
+            )
+            self.done(self.backend.deallocate(NAME, 0, 4 * MIB))
 
     def test_full(self) -> None:
         """
