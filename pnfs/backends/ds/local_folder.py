@@ -32,6 +32,10 @@ _IDENTITY = "uuid"
 _NAME = re.compile(rb"[0-9a-f]{1,80}")
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_HOLD = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
+
+LARGE = 64 << 20
+"""Bytes on the disk of a file whose space is not freed before it is said to be gone."""
 
 
 @attrs.frozen
@@ -87,6 +91,8 @@ class DataFolder:
     @ivar identity: set by L{open}.
     @ivar privileged: data files get their object's owner and mode.
     @ivar directoryFDs: of C{ds0}, C{ds1}, ...
+    @ivar removed: descriptors of large files that have no name any more. Their space is
+        free when a thread has closed them, which takes a third of a second for a GiB.
     """
 
     identity: Identity
@@ -101,6 +107,7 @@ class DataFolder:
         self.path = path
         self.privileged = False
         self.directoryFDs: list[int] = []
+        self.removed: list[int] = []
         self._wanted = directories
         self._entropy = entropy
         self._fd = -1
@@ -139,9 +146,10 @@ class DataFolder:
         """
         Unlock the folder.
         """
-        for fd in self.directoryFDs:
+        for fd in self.directoryFDs + self.removed:
             os.close(fd)
         self.directoryFDs.clear()
+        self.removed.clear()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -304,12 +312,16 @@ class DataFolder:
 
     def remove(self, name: bytes) -> None:
         """
-        Delete an object. The caller flushes the directory.
+        Delete an object. The caller flushes the directory, and has what is L{removed}
+        closed.
 
         @raise NoSuchObject:
         """
         directory = self.directoryFDs[self.directoryOf(name)]
         try:
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if found.st_blocks * 512 >= LARGE:
+                self.removed.append(os.open(name, _HOLD, dir_fd=directory))
             os.unlink(name, dir_fd=directory)
         except FileNotFoundError as error:
             raise NoSuchObject(name.decode("ascii")) from error

@@ -160,14 +160,23 @@ class LocalObjects:
 
     async def remove(self, name: bytes) -> None:
         """
-        Delete an object, durably. Who still sends from it may finish.
+        Delete an object, durably. Who still sends from it may finish. The space of a
+        large one is free a moment later: nobody waits for that.
 
         @raise NoSuchObject:
         """
         await self._turnFree(name)
         self.files.discard(name)
         await settled(self._take(name, self._folder.remove, name))
-        await self._flushDirectory(name)
+        try:
+            await self._flushDirectory(name)
+        finally:
+            while self._folder.removed:
+                closing = self._executor.defer(os.close, self._folder.removed.pop())
+                closing.addErrback(self._notClosed)
+
+    def _notClosed(self, failure: Failure) -> None:
+        self._log.failure("closing a file that has been removed", failure)
 
     def store(self, entry: OpenFile, record: ObjectRecord) -> None:
         """

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pnfs.backends.ds import local_pages
+from pnfs.backends.ds import local_folder, local_pages
 from pnfs.backends.ds.local import LocalDataServerBackend
 from pnfs.backends.ds.local_record import TRUSTED, ObjectRecord, decodeRecord
 from pnfs.backends.ds.local_record import usableAttribute
@@ -557,6 +557,26 @@ class OpenFileTests(LocalTestCase):
         self.done(self.backend.create(NAME, 0, 0, 0o600, 1))
         self.assertTrue(pieceBytes(piece) == block)
         self.assertRaises(OSError, os.fstat, piece.fd)
+
+    def test_largeIsGoneAtOnce(self) -> None:
+        """
+        Nobody waits until the space of a large file is free; it is soon.
+        """
+        self.patch(local_folder, "LARGE", 65536)
+        self.successResultOf(self.put(bytes(65536)))
+        self.done(self.backend.commit(NAME, 0, 0))
+        self.executor.calls.clear()
+        self.executor.auto = False
+        removal = self.begin(self.backend.remove(NAME))
+        while not removal.called:
+            self.executor.step()
+        self.successResultOf(removal)
+        left = {name for _, _, names in os.walk(self.folder) for name in names}
+        self.assertNotIn(NAME.decode(), left)
+        self.assertEqual(self.executor.calls, ["remove", "fsync", "close"])
+        used = len(os.listdir("/proc/self/fd"))
+        self.executor.runAll()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), used - 1)
 
     def test_oneOpenForMany(self) -> None:
         """
