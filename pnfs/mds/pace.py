@@ -19,7 +19,7 @@ SHARE = 8
 """A piece is no more than this part of what may be copied in a second."""
 
 SMALLEST = 256 << 10
-"""Bytes of a piece in any case."""
+"""Bytes of a piece in any case; larger ones are multiples of it."""
 
 FILES = 16
 """
@@ -72,7 +72,9 @@ class Pace:
         How many bytes to copy at a time, if it were C{count} without a limit.
         """
         limit = self._limit()
-        return min(count, max(SMALLEST, limit // SHARE)) if limit else count
+        if not limit:
+            return count
+        return min(count, max(SMALLEST, limit // SHARE // SMALLEST * SMALLEST))
 
     async def begin(self, count: int) -> float:
         """

@@ -283,6 +283,7 @@ def copy(
     servers: Sequence[tuple[int, Any]] = (),
     stateids: tuple[bytes, bytes] = (ANONYMOUS_STATEID, ANONYMOUS_STATEID),
     synchronous: bool = True,
+    consecutive: bool = True,
 ) -> bytes:
     """
     COPY from the saved filehandle to the current one.
@@ -292,7 +293,13 @@ def copy(
     """
     return _u32(60) + _encodeCopy(
         COPY4args(
-            *stateids, sourceOffset, offset, count, True, synchronous, list(servers)
+            *stateids,
+            sourceOffset,
+            offset,
+            count,
+            consecutive,
+            synchronous,
+            list(servers),
         )
     )
 

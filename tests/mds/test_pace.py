@@ -112,6 +112,7 @@ class PaceTests(SynchronousTestCase):
         Pieces are small where the limit is, but not tiny.
         """
         self.assertEqual(self.pace.piece(1 << 24), SMALLEST)
-        self.limit = 80 << 20
-        self.assertEqual(self.pace.piece(1 << 24), 10 << 20)
+        for limit in (80 << 20, 81 << 20):
+            self.limit = limit
+            self.assertEqual(self.pace.piece(1 << 24), 10 << 20)
         self.assertEqual(self.pace.piece(1 << 20), 1 << 20)

@@ -73,7 +73,13 @@ class ControlledCopies:
             copied = await self.copy(name, offset, source, sourceOffset, count)
             return CheckedCopy(copied)
         results = await self._copy(
-            name, offset, source, sourceOffset, count, requests.getxattr(UNEQUAL_XATTR)
+            name,
+            offset,
+            source,
+            sourceOffset,
+            count,
+            False,
+            requests.getxattr(UNEQUAL_XATTR),
         )
         copied = self._copied(results, count)
         try:
@@ -92,10 +98,11 @@ class ControlledCopies:
         source: CopySource,
         sourceOffset: int,
         count: int,
+        consecutive: bool = True,
         *more: bytes,
     ) -> Results:
         """
-        @param more: further operations.
+        @param consecutive: see L{pnfs.nfs4.dsops.copy}; more: further operations.
         """
         handle = self._object(name)
         if not source.uuid or source.uuid == self.uuid:
@@ -111,7 +118,9 @@ class ControlledCopies:
                 origin,
                 requests.SAVEFH,
                 handle,
-                requests.copy(sourceOffset, offset, count, servers),
+                requests.copy(
+                    sourceOffset, offset, count, servers, consecutive=consecutive
+                ),
                 *more,
             ],
             4 + len(more),

@@ -35,11 +35,14 @@ A READ costs less of what it is sent with than of what it is received with, whic
 processor of the one that is filled.
 """
 
-MUCH = 64 << 20
+MUCH = 16 << 20
 """
-Bytes of a copy that are read in large pieces. Less is asked for where the copying is
-limited, and clients are not to wait for large pieces to be written.
+Bytes of a copy for which nobody waits that are read in large pieces. Less is asked for
+where the copying is limited, and clients are not to wait for it: so much at a time, one
+after the other (L{SMALL}).
 """
+
+SMALL = 256 << 10
 
 RANGES = 4096
 """In which a copy and its source differ, that are told at a time."""
@@ -88,16 +91,22 @@ class Partners:
         sourceOffset: int,
         count: int,
         digests: Optional[RangeDigests] = None,
+        soon: bool = True,
     ) -> WriteResult:
         """
         As L{pnfs.interfaces.IDataServerBackend.copy}, from another data server; what
         has come is durable then. The disk works while bytes come from elsewhere, and
-        bytes come as fast as it works. Much is written past the page cache.
+        bytes come as fast as it works.
 
         @param digests: told of what is written.
+        @param soon: somebody is going to read what is written. Else it is written past
+            the page cache if that is possible.
         """
         client = await self._reach(source)
-        much = count >= MUCH
+        block, ahead = BLOCK, BLOCKS * BLOCK
+        if not soon:
+            block = SMALL if count < MUCH else max(SMALL, min(LARGE, client.readBytes))
+            ahead = SMALL if count < MUCH else AHEAD
 
         async def read(at: int, length: int) -> ReadResult:
             return await _read(client, source, at, length)
@@ -107,7 +116,7 @@ class Partners:
 
         async def write(at: int, data: memoryview) -> WriteResult:
             nonlocal waiting, flushing
-            past = await self._backend.writePast(name, at, data) if much else None
+            past = await self._backend.writePast(name, at, data) if not soon else None
             found: Sequence[bytes] = ()
             result: WriteResult
             if past is not None:
@@ -134,8 +143,8 @@ class Partners:
             sourceOffset,
             count,
             self._seconds,
-            max(BLOCK, min(LARGE, client.readBytes)) if much else BLOCK,
-            AHEAD if much else BLOCKS * BLOCK,
+            block,
+            ahead,
         )
         if await self._backend.commit(name, 0, 0) != result.verifier:
             return result

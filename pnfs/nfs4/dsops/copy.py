@@ -10,7 +10,9 @@ metadata server has a deadline and wants to see progress.
 
 Without C{ca_source_server} the saved filehandle is that of an object here. With it,
 the saved filehandle is a capability for another data server: its addresses are
-C{NL4_NETADDR}s, and a C{NL4_NAME} tells its UUID, in hex.
+C{NL4_NETADDR}s, and a C{NL4_NAME} tells its UUID, in hex. Without C{ca_consecutive} the
+bytes may come in any order, and nobody is going to read them soon: a file is moved, or
+a mirror repaired.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ async def copy(ctx: CompoundContext, args: COPY4args) -> COPY4resok:
     if source.uuid:
         partners = ctx.server.partners
         digests = partners.digests(args.ca_dst_offset)
-        step = partial(partners.fetch, digests=digests)
+        step = partial(partners.fetch, digests=digests, soon=args.ca_consecutive)
     seconds = ctx.server.clock.seconds
     until = seconds() + SECONDS
     count = args.ca_count
@@ -98,7 +100,8 @@ async def copy(ctx: CompoundContext, args: COPY4args) -> COPY4resok:
     if digests is not None:
         ctx.copied = digests, source, args.ca_src_offset, done
     return COPY4resok(
-        write_response4([], done, committed, verifier), copy_requirements4(True, True)
+        write_response4([], done, committed, verifier),
+        copy_requirements4(bool(args.ca_consecutive), True),
     )
 
 

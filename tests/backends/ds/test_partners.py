@@ -13,7 +13,7 @@ import pnfs.backends.ds.partners
 from pnfs.backends.ds.carrying import BLOCK, BLOCKS, carry
 from pnfs.backends.ds.digests import UNIT, RangeDigests, digestsOfPieces
 from pnfs.backends.ds.memory import MemoryDataServerBackend
-from pnfs.backends.ds.partners import LARGE, Partners
+from pnfs.backends.ds.partners import LARGE, SMALL, Partners
 from pnfs.backends.errors import IOFailed, NoSpace, PartnerFailed, Unreachable
 from pnfs.namespace.filehandles import CONTROL, READ, WRITE, CapabilityCodec
 from pnfs.values import CopySource, ReadResult, WriteResult
@@ -77,8 +77,8 @@ class PartnersTests(SiteCase):
 
     def test_large(self) -> None:
         """
-        Much is read in large pieces, less than that in smaller ones, which clients
-        have to wait for.
+        Of what nobody waits for much is read in large pieces, less than that in small
+        ones, which clients hardly have to wait for; what somebody does in others.
         """
         self.patch(pnfs.backends.ds.partners, "MUCH", 3_000_000)
         asked: list[int] = []
@@ -89,12 +89,20 @@ class PartnersTests(SiteCase):
             return readNow(name, offset, count)
 
         self.patch(self.there, "readNow", noted)
-        self.now(self.fetch(self.source(1), 0, 0, 3_000_000))
-        self.assertEqual(asked, [LARGE, 3_000_000 - LARGE])
-        self.assertTrue(self.content() == self.data)
-        asked.clear()
-        self.now(self.fetch(self.source(1), 0, 0, 2_999_999))
-        self.assertEqual(asked, [BLOCK, BLOCK, 2_999_999 - 2 * BLOCK])
+
+        def fetched(count: int, soon: bool) -> list[int]:
+            asked.clear()
+            self.now(
+                self.partners.fetch(TARGET, 0, self.source(1), 0, count, soon=soon)
+            )
+            self.assertTrue(self.content()[:count] == self.data[:count])
+            return list(asked)
+
+        self.assertEqual(fetched(3_000_000, False), [LARGE, 3_000_000 - LARGE])
+        self.assertEqual(fetched(3 * SMALL + 5, False), [SMALL] * 3 + [5])
+        self.assertEqual(
+            fetched(3_000_000, True), [BLOCK, BLOCK, 3_000_000 - 2 * BLOCK]
+        )
 
     def fetchPast(self, count: int, wrong: int = -1) -> RangeDigests:
         """
@@ -102,7 +110,6 @@ class PartnersTests(SiteCase):
 
         @param wrong: the offset where it has something else than it was given.
         """
-        self.patch(pnfs.backends.ds.partners, "MUCH", 1)
 
         async def past(name: bytes, offset: int, data: memoryview) -> Any:
             result = await self.here.write(name, offset, data, 0)
@@ -114,7 +121,9 @@ class PartnersTests(SiteCase):
         self.patch(self.here, "writePast", past)
         digests = self.partners.digests(0)
         self.now(
-            self.partners.fetch(TARGET, 0, self.source(1), 0, count, digests=digests)
+            self.partners.fetch(
+                TARGET, 0, self.source(1), 0, count, digests=digests, soon=False
+            )
         )
         return digests
 

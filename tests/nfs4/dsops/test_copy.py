@@ -33,6 +33,7 @@ class Partners:
 
     def __init__(self, data: Any) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.soon: list[bool] = []
         self.compared: list[tuple[Any, ...]] = []
         self.data = data
         self.failure: Exception | None = None
@@ -50,11 +51,12 @@ class Partners:
         self.compared.append(call)
         return 3, [(8, 1), (10, 1)]
 
-    async def fetch(self, *call: Any, digests: Any) -> WriteResult:
+    async def fetch(self, *call: Any, digests: Any, soon: bool) -> WriteResult:
         """
         Note the call.
         """
         self.calls.append(call)
+        self.soon.append(soon)
         if self.failure is not None:
             raise self.failure
         return WriteResult(call[-1], 0, b"verifier")
@@ -223,6 +225,7 @@ class CopyTests(SynchronousTestCase):
             self.ds.codec.mint(READ, 3, NAME),
         )
         self.assertEqual(self.partners.calls, [(TARGET, 6, source, 5, 7)])
+        self.assertEqual(self.partners.soon, [True])
 
     def unequal(self, *ops: bytes) -> Any:
         """
@@ -240,9 +243,10 @@ class CopyTests(SynchronousTestCase):
             self.ds.handle(READ),
             requests.SAVEFH,
             self.ds.control(TARGET),
-            requests.copy(5, 6, 7, LOCATIONS),
+            requests.copy(5, 6, 7, LOCATIONS, consecutive=False),
         )
         self.assertEqual(status, 0)
+        self.assertEqual(self.partners.soon, [False])
         for number in (22, 32, 22, 60):
             results.operation(number)
         results.copied()
