@@ -130,7 +130,6 @@ class Site:
             mock.patch.object(pnfs.backends.ds.digests, "UNIT", 16384),
             mock.patch.object(pnfs.backends.ds.partners, "UNIT", 16384),
             mock.patch.object(pnfs.backends.ds.partners, "MUCH", 65536),
-            mock.patch.object(pnfs.backends.ds.partners, "SMALL", 16384),
             mock.patch.object(pnfs.mds.transfer, "MUCH", 65536),
         ):
             yield

@@ -38,11 +38,9 @@ processor of the one that is filled.
 MUCH = 16 << 20
 """
 Bytes of a copy for which nobody waits that are read in large pieces. Less is asked for
-where the copying is limited, and clients are not to wait for it: so much at a time, one
-after the other (L{SMALL}).
+where the copying is limited, and clients are not to wait for it: L{BLOCK} at a time, one
+after the other.
 """
-
-SMALL = 256 << 10
 
 RANGES = 4096
 """In which a copy and its source differ, that are told at a time."""
@@ -104,9 +102,10 @@ class Partners:
         """
         client = await self._reach(source)
         block, ahead = BLOCK, BLOCKS * BLOCK
-        if not soon:
-            block = SMALL if count < MUCH else max(SMALL, min(LARGE, client.readBytes))
-            ahead = SMALL if count < MUCH else AHEAD
+        if not soon and count < MUCH:
+            ahead = BLOCK
+        elif not soon:
+            block, ahead = max(BLOCK, min(LARGE, client.readBytes)), AHEAD
 
         async def read(at: int, length: int) -> ReadResult:
             return await _read(client, source, at, length)
