@@ -97,7 +97,7 @@ class SimulateTests(SynchronousTestCase):
             return []
 
         with mock.patch.object(Transfer, "_ranges", nothing):
-            found = simulate(1, Plan(mirrors=2, faults=10))
+            found = simulate(2, Plan(mirrors=2, faults=10))
         self.assertIn("counts, but is not right", found.violations[0])
 
     def test_again(self) -> None:
