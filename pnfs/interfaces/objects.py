@@ -113,12 +113,13 @@ class IDataServerBackend(Interface):
         name: bytes, offset: int, data: memoryview
     ) -> Optional[tuple[WriteResult, Sequence[bytes]]]:
         """
-        As an unstable L{write}, past the memory in which what is used is kept: of much
-        that nobody reads soon. It is read again from the storage.
+        As an unstable L{write}, past the memory in which what is used is kept: of what
+        nobody reads soon. Some of it at least is read again from the storage.
 
-        @return: also the digests of its pieces of 256 KiB (L{checksums}) as they are
-            there; none of them if less was written. None: it cannot be done so, nothing
-            has been, and it is to be written.
+        @return: also the digests of its pieces of 256 KiB (L{checksums}): as they are
+            there, or as the storage has accepted them; none of them if less was
+            written. None: it cannot be done so, nothing has been, and it is to be
+            written.
         """
 
     async def commit(name: bytes, offset: int, count: int) -> bytes:

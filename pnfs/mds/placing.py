@@ -304,9 +304,8 @@ class Placing(Growing):
         self, export: Any, inode: Inode, name: bytes, uuids: Collection[bytes]
     ) -> None:
         """
-        Remove data files that were made in vain, but none that the file's placement
-        names by now, as one where the file is to be moved. Should that not work, an
-        empty one is left behind, as after a crash.
+        Remove data files that were made in vain, but not where the file is by now, or
+        is to be. Should that not work, an empty one is left, as after a crash.
         """
         if not uuids:
             return

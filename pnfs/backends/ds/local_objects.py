@@ -167,8 +167,8 @@ class LocalObjects:
         """
         await self._turnFree(name)
         self.files.discard(name)
-        await settled(self._take(name, self._folder.remove, name))
         try:
+            await settled(self._take(name, self._folder.remove, name))
             await self._flushDirectory(name)
         finally:
             while self._folder.removed:
