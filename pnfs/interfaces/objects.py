@@ -67,10 +67,14 @@ class IDataServerBackend(Interface):
         @raise NoSuchObject:
         """
 
-    async def create(name: bytes, uid: int, gid: int, mode: int, epoch: int) -> None:
+    async def create(
+        name: bytes, uid: int, gid: int, mode: int, epoch: int
+    ) -> ObjectAttributes:
         """
         Make an empty object; if it exists, leave its bytes and set the rest.
         Durable when it returns.
+
+        @return: what it is like.
         """
 
     async def remove(name: bytes) -> None:
@@ -127,6 +131,13 @@ class IDataServerBackend(Interface):
         Bring written bytes to stable storage (C{count} 0: to the end).
 
         @return: the verifier, read after the flush.
+        """
+
+    async def settle(name: bytes) -> ObjectAttributes:
+        """
+        Bring all written bytes to stable storage.
+
+        @return: what it is like after that.
         """
 
     async def seek(name: bytes, offset: int, hole: bool) -> Optional[int]:

@@ -58,23 +58,32 @@ class Extents:
     Where a data server has data in a file. What it has told last is remembered for as
     long as this is used. Somebody may write there meanwhile: who copies has that told,
     and compares in the end.
+
+    @ivar empty: it is known to have nothing but a hole.
     """
 
     _servers: DataServers
     uuid: bytes
     name: bytes
+    empty: bool = False
     _known: Optional[Range] = None
-    _end: int = EVERYTHING
+    _end: int = attrs.field(init=False)
     _asking: DeferredLock = attrs.field(factory=DeferredLock, init=False)
+
+    @_end.default
+    def _nothing(self) -> int:
+        return 0 if self.empty else EVERYTHING
 
     async def isEmpty(self) -> bool:
         """
         Has it nothing but a hole, as far as it can tell?
         """
-        try:
-            return await self._learn(0) is None
-        except Unsupported:
-            return False
+        if not self.empty:
+            try:
+                self.empty = await self._begin() is None
+            except Unsupported:
+                pass
+        return self.empty
 
     async def within(self, offset: int, count: int) -> Optional[list[Range]]:
         """
@@ -87,8 +96,7 @@ class Extents:
         await self._asking.acquire()
         try:
             if self._known is None:
-                # Mostly it is data from the beginning to the end.
-                await self._learn(0)
+                await self._begin()
             for _ in range(EXTENTS):
                 start, length = self._known or (0, 0)
                 if not start <= offset < start + length:
@@ -105,6 +113,22 @@ class Extents:
         finally:
             self._asking.release()
         return None
+
+    async def _begin(self) -> Optional[Range]:
+        """
+        The first data. Mostly it is data from the beginning to the end: then to ask for
+        the first hole is enough.
+        """
+        if not self._end:
+            return None
+        hole = await self._seek(0, True)
+        if hole == 0:
+            return await self._learn(0)
+        if hole is None:
+            self._end = 0
+        else:
+            self._known = 0, hole
+        return self._known
 
     async def _learn(self, offset: int) -> Optional[Range]:
         """
@@ -153,7 +177,7 @@ class Comparing:
 
         @param there: of the one that needs it.
         """
-        if count >= MUCH:
+        if there.empty or count >= MUCH:
             needed = await self._besides(source, there, offset, count)
             if needed is not None:
                 return needed

@@ -211,18 +211,24 @@ class DataServers(Roster):
                 raise Unreachable(f"data server {member.config.name} does not answer")
         await gather([self.onFile(uuid, call) for uuid in uuids])
 
-    async def askAll(self, placement: Placement) -> dict[bytes, Any]:
+    async def askAll(
+        self, placement: Placement, durable: bool = False
+    ) -> dict[bytes, Any]:
         """
         Attributes of a file's data files by data server, of one mirror at least of
         each column, and of none that is stale.
 
+        @param durable: so is what was written there, after that.
         @raise BackendError: no mirror of a column gives them.
         """
         placement = placement.live
         uuids = placement.dataServers
-        outcomes = await gatherOutcomes(
-            [self.onFile(uuid, lambda ds: ds.getattr(placement.name)) for uuid in uuids]
-        )
+        name = placement.name
+
+        def ask(ds: Any) -> Any:
+            return ds.settle(name) if durable else ds.getattr(name)
+
+        outcomes = await gatherOutcomes([self.onFile(uuid, ask) for uuid in uuids])
         found = {}
         failures = {}
         for uuid, outcome in zip(uuids, outcomes):

@@ -203,7 +203,7 @@ class Mover:
             return old is not None
         check()
         seen.update(placement.dataServers, target.dataServers)
-        await moving.begin(export, inode, placement, target)
+        made = await moving.begin(export, inode, placement, target)
 
         late = 0
 
@@ -213,7 +213,7 @@ class Mover:
             late += count
             await told(count)
 
-        ready = await moving.ahead(export, inode, tell, pace)
+        ready = await moving.ahead(export, inode, made, tell, pace)
         check()
         late = 0
         # Now others wait for us: no time to rest.

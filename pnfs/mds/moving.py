@@ -9,7 +9,8 @@ The placement of the file says all the time where it may have data files:
   - L{Moving.ahead} copies while clients read and write where the file is.
   - L{Moving.finish} copies what has changed, while nobody writes, and stores the
     placement anew: that is the switch. What was C{next} is where the file is now, and
-    where it was is C{next}. The old epoch is fenced before anything is taken away.
+    where it was is C{next}. Before bytes are taken away of a data file that stays in
+    use, the old epoch is fenced again.
   - L{Moving.tidy} takes away what the file does not use: data files that C{next} names
     alone, and of the others the bytes that are elsewhere now. Then C{next} goes.
 
@@ -50,6 +51,9 @@ HOLES = 16
 Ready = Mapping[bytes, Sequence[Source]]
 """By data server what is left to be copied there."""
 
+Made = Mapping[bytes, ObjectAttributes]
+"""By data server what a data file is like that is to be filled."""
+
 
 class Interfered(BackendError):
     """
@@ -78,11 +82,12 @@ class Moving:
 
     async def begin(
         self, export: Any, inode: Inode, seen: Placement, target: Placement
-    ) -> None:
+    ) -> Made:
         """
         Note where a file is to be, and make data files there.
 
         @param seen: the placement that C{target} was made for.
+        @return: what they are like.
         @raise Interfered: it has another one, or is on its way elsewhere.
         """
         wanted = _bare(target, seen)
@@ -95,14 +100,20 @@ class Moving:
         placement = await self.placing.change(export, inode, change)
         if placement is None:
             raise Interfered("the file has no data files")
-        await self._create(inode, placement)
+        return await self._create(inode, placement)
 
     async def ahead(
-        self, export: Any, inode: Inode, told: Told, pace: Pace = UNLIMITED
+        self,
+        export: Any,
+        inode: Inode,
+        made: Made,
+        told: Told,
+        pace: Pace = UNLIMITED,
     ) -> Ready:
         """
         Copy while clients go on.
 
+        @param made: what L{begin} has told.
         @param pace: how fast.
         @return: what is left to be done.
         """
@@ -114,7 +125,9 @@ class Moving:
             tasks = [
                 attrs.evolve(task, pace=pace) for task in _tasks(placement, told, key)
             ]
-            done = await gather([self._transfer.ahead(task) for task in tasks])
+            done = await gather(
+                [self._transfer.ahead(task, made.get(task.uuid)) for task in tasks]
+            )
         return {task.uuid: ready for task, ready in zip(tasks, done)}
 
     async def finish(
@@ -142,30 +155,36 @@ class Moving:
             assert target is not None
             if not sound(target, placement):
                 raise Interfered("where it is to be would be no good copy of the file")
-            await self._create(inode, placement)
+            made = await self._create(inode, placement)
             tasks = _tasks(placement, told)
-            found = await self._servers.askAll(placement.live)
+            # What nobody has committed will be in the copies, so it must be in every
+            # mirror, or one that loses its power would differ.
+            found = await self._servers.askAll(placement.live, durable=True)
             # What was copied there has made a data file in use newer than it is.
             ours = {task.uuid for task in tasks}
-            times = [a.mtime for uuid, a in found.items() if uuid not in ours]
-            mtime = max([inode.mtime, *times])
-            size = max([inode.size, *(a.size for a in found.values())])
+            times = {u: a.mtime for u, a in found.items() if u not in ours}
+            mtime = max([inode.mtime, *times.values()])
+            longest = max(attributes.size for attributes in found.values())
+            size = max(inode.size, longest)
             if missing(target, size):
                 raise Interfered("the file has grown beyond its last chunk to be")
             await gather(
                 [
-                    self._transfer.complete(task, ready.get(task.uuid, ()), found)
+                    self._transfer.complete(
+                        task, ready.get(task.uuid, ()), found, made.get(task.uuid)
+                    )
                     for task in tasks
                 ]
             )
+            sizes = {u: a.size for u, a in [*made.items(), *found.items()]}
+            sizes.update({task.uuid: longest for task in tasks if not task.inUse})
             await gather(
                 [
                     self._equal(
                         uuid,
                         placement.name,
-                        None if uuid in ours else found.get(uuid),
-                        size,
-                        mtime,
+                        None if sizes.get(uuid) == size else size,
+                        None if times.get(uuid) == mtime else mtime,
                     )
                     for uuid in target.dataServers
                     if uuid not in placement.stale
@@ -182,7 +201,7 @@ class Moving:
                 new = await self.placing.change(export, inode, switch)
             finally:
                 self.placing.switched(export, inode)
-            if new is not None:
+            if new is not None and new.epoch != placement.epoch:
                 await self._servers.fenceAll(new)
         finally:
             self._turns.give(key)
@@ -241,14 +260,14 @@ class Moving:
             raise Interfered("the file is not to be moved any more")
         return placement
 
-    async def _create(self, inode: Inode, placement: Placement) -> None:
+    async def _create(self, inode: Inode, placement: Placement) -> Made:
         """
         Make the data files that are not there, and give them owner and mode.
         """
         assert placement.next is not None
         old = placement.dataServers
         new = [uuid for uuid in placement.next.dataServers if uuid not in old]
-        await gather(
+        made = await gather(
             [
                 self._servers.on(
                     uuid,
@@ -263,28 +282,19 @@ class Moving:
                 for uuid in new
             ]
         )
+        return dict(zip(new, made))
 
     async def _equal(
-        self,
-        uuid: bytes,
-        name: bytes,
-        found: Optional[ObjectAttributes],
-        size: int,
-        mtime: int,
+        self, uuid: bytes, name: bytes, size: Optional[int], mtime: Optional[int]
     ) -> None:
         """
         Every data file is as long as the file, and, or to users it would have been
-        modified now, as old. And it is durable: what nobody has committed is in the
-        copies, so it must be in every mirror, or one that loses its power would differ.
+        modified now, as old.
 
-        @param found: what it is like; None if that is not known.
+        @param size: None if it is so; C{mtime}: likewise.
         """
-        if found is None or found.size < size:
-            await self._servers.onFile(uuid, lambda ds: ds.extend(name, size))
-        if found is not None and found.mtime == mtime:
-            await self._servers.onFile(uuid, lambda ds: ds.commit(name, 0, 0))
-        else:
-            changes = SetAttributes(mtime=mtime)
+        if size is not None or mtime is not None:
+            changes = SetAttributes(size=size, mtime=mtime)
             await self._servers.onFile(uuid, lambda ds: ds.setattr(name, changes))
 
     async def _takeAway(
@@ -329,22 +339,24 @@ class Moving:
 
 def switched(old: Placement) -> Placement:
     """
-    A placement when the file is where it was to be.
+    A placement when the file is where it was to be. Its epoch is another one if bytes
+    are to be taken away of a data file that stays in use: whoever reads there by the
+    old placement, as a data server that copies, would take the hole for what the file
+    has. A data file that is gone is no file to him.
     """
     target = old.next
     assert target is not None
     before = attrs.evolve(old, next=None, stale=())
     new = attrs.evolve(
         target,
-        epoch=old.epoch + 1,
+        epoch=old.epoch,
         stale=tuple(u for u in old.stale if u in target.dataServers),
         next=_bare(before, old),
     )
-    left = any(
-        uuid not in new.dataServers or Task(new.live, before, uuid, _nobody).columns()
-        for uuid in before.dataServers
-    )
-    return new if left else attrs.evolve(new, next=None)
+    kept = [uuid for uuid in before.dataServers if uuid in new.dataServers]
+    if any(Task(new.live, before, uuid, _nobody).columns() for uuid in kept):
+        return attrs.evolve(new, epoch=old.epoch + 1)
+    return new if len(kept) < len(before.dataServers) else attrs.evolve(new, next=None)
 
 
 def sound(target: Placement, placement: Placement) -> bool:

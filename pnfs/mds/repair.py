@@ -31,7 +31,7 @@ from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.ranges import Range
 from pnfs.mds.transfer import Transfer, isSmall
 from pnfs.mds.turns import Turns
-from pnfs.values import Inode, Placement, SetAttributes
+from pnfs.values import Inode, ObjectAttributes, Placement, SetAttributes
 
 
 class FileRepair:
@@ -69,9 +69,9 @@ class FileRepair:
             placement = await export.backend.loadPlacement(inode)
             if placement is None or uuid not in placement.stale:
                 return []
-            await self._create(inode, placement, uuid)
+            there = await self._create(inode, placement, uuid)
             task = attrs.evolve(_task(placement, uuid, told), pace=pace)
-            return await self.transfer.ahead(task)
+            return await self.transfer.ahead(task, there)
 
     async def finish(
         self, export: Any, inode: Inode, uuid: bytes, ready: list[Source], told: Told
@@ -91,10 +91,10 @@ class FileRepair:
             placement = await export.backend.loadPlacement(inode)
             if placement is None or uuid not in placement.stale:
                 return False
-            await self._create(inode, placement, uuid)
-            found = await self._servers.askAll(placement.live)
+            there = await self._create(inode, placement, uuid)
+            found = await self._servers.askAll(placement.live, durable=True)
             origins = await self.transfer.complete(
-                _task(placement, uuid, told), ready, found
+                _task(placement, uuid, told), ready, found, there
             )
             mtime = max(attributes.mtime for attributes in origins)
             # Or to users the file would have been modified now.
@@ -160,11 +160,13 @@ class FileRepair:
                     differing.setdefault(uuid, []).extend(found)
         return differing
 
-    async def _create(self, inode: Inode, placement: Placement, uuid: bytes) -> None:
+    async def _create(
+        self, inode: Inode, placement: Placement, uuid: bytes
+    ) -> ObjectAttributes:
         """
         Make the data file if it is not there, and give it owner and mode.
         """
-        await self._servers.on(
+        return await self._servers.on(  # type: ignore[no-any-return]
             uuid,
             lambda ds: ds.create(
                 placement.name, inode.uid, inode.gid, dataMode(inode), placement.epoch

@@ -77,10 +77,14 @@ class Transfer:
         self._copying = copying
         self._comparing = Comparing(servers)
 
-    async def ahead(self, task: Task) -> list[Source]:
+    async def ahead(
+        self, task: Task, there: Optional[ObjectAttributes]
+    ) -> list[Source]:
         """
         Copy while clients go on.
 
+        @param there: what the data file is like that is to be filled; None if it is in
+            use.
         @return: what is left to be done.
         @raise BackendError: it cannot be done now.
         """
@@ -91,82 +95,103 @@ class Transfer:
             Source(column, _longest(live.columns[column], found), b"")
             for column in task.columns()
         ]
-        if not task.inUse and sources:
-            await self._resize(task, size)
-        sources = await gather([self._catchUp(task, each, size) for each in sources])
+        if sources:
+            await self._resize(task, there, size)
+        empty = _isEmpty(there)
+        sources = await gather(
+            [self._catchUp(task, each, size, empty) for each in sources]
+        )
         if len(sources) > 1:
             # Some have waited for others, and have changed meanwhile.
-            sources = await gather([self._catchUp(task, each, 0) for each in sources])
+            sources = await gather([self._catchUp(task, each) for each in sources])
         return sources
 
-    async def _catchUp(self, task: Task, source: Source, least: int) -> Source:
+    async def _catchUp(
+        self, task: Task, source: Source, least: int = 0, empty: bool = False
+    ) -> Source:
         """
         @param least: how long the file is, which has columns that are longer perhaps.
+        @param empty: nothing has been copied yet.
         """
         name = task.live.name
         for _ in range(PASSES):
+            if await self._almost(task, source):
+                break
             token, size = await self._track(source.uuid, name)
             size, least = max(size, least), 0
             wanted = await self._ranges(task, source)
-            todo = list(merged(wanted, size))
-            if source.todo is not None and sum(n for _, n in todo) <= LITTLE:
-                break
             source = attrs.evolve(source, token=token)
-            left = await self._copy(task, source, todo)
+            todo = list(merged(wanted, size))
+            left = await self._copy(task, source, todo, empty)
             # What lies behind the end will be compared as well: the file may have been
             # longer, and get a hole there when it grows.
             left += behind(wanted, size)
             source = attrs.evolve(source, todo=left)
-            if not token:
-                break
+            empty = False
         return source
+
+    async def _almost(self, task: Task, source: Source) -> bool:
+        """
+        Is what is left little, or cannot become less while clients go on?
+        """
+        if source.todo is None:
+            return False
+        if not source.token:
+            return True
+        changed = await self._changed(task, source)
+        if changed is None:
+            return False
+        left = [(at, n) for at, n in source.todo if at + n < EVERYTHING]
+        ranges = merged([*left, *changed], EVERYTHING)
+        return sum(length for _, length in ranges) <= LITTLE
 
     async def complete(
         self,
         task: Task,
         ready: Sequence[Source],
         found: Mapping[bytes, ObjectAttributes],
+        there: Optional[ObjectAttributes],
     ) -> list[ObjectAttributes]:
         """
         Give a data server all that it lacks. To be called while nobody writes.
 
         @param ready: what L{ahead} has told.
-        @param found: what the data files are like where the file is.
+        @param found: what the data files are like where the file is. It is durable
+            there: what clients have not committed would be so in the copy alone, and
+            might be lost where it was copied from.
+        @param there: as for L{ahead}, but now.
         @return: those copied from.
         @raise IOFailed: it is not what was copied there.
         """
         earlier = {source.column: source for source in ready}
         size = _size(found)
-        if not task.inUse:
-            there = await self.ask(task.uuid, task.live.name)
-            if there.size != size:
-                await self._resize(task, size)
-            if not there.size:
-                # Made anew: nothing of what has been copied is there.
-                earlier = {}
+        await self._resize(task, there, size)
+        empty = _isEmpty(there)
+        if empty:
+            # Made anew: nothing of what has been copied is there.
+            earlier = {}
         told = []
         for column in task.columns():
             origin = _longest(task.live.columns[column], found)
             told.append(found[origin])
-            # What clients have not committed would be durable in the copy alone, and
-            # might be lost here.
-            await self._servers.onFile(
-                origin, lambda ds: ds.commit(task.live.name, 0, 0)
-            )
             source = earlier.get(column)
             if source is None or source.uuid != origin:
                 source = Source(column, origin, b"")
             todo = list(merged(await self._ranges(task, source), size))
-            if await self._copy(task, source, todo):
+            if await self._copy(task, source, todo, empty):
                 raise IOFailed("the mirror differs although it has just been copied")
         return told
 
     # -- data servers ----------------------------------------------------------------
 
-    async def _resize(self, task: Task, size: int) -> None:
+    async def _resize(
+        self, task: Task, there: Optional[ObjectAttributes], size: int
+    ) -> None:
         """
         Make a data file that nobody uses yet as long as the file.
         """
+        if there is None or there.size == size:
+            return
         await self._servers.onFile(
             task.uuid, lambda ds: ds.setattr(task.live.name, SetAttributes(size=size))
         )
@@ -197,13 +222,21 @@ class Transfer:
         What has to be compared: what has been copied or changed, or all; of these
         ranges what is lacking of a column, up to the end of the file.
         """
-        if source.token and source.todo is not None:
-            changed = await self._servers.onFile(
-                source.uuid, lambda ds: ds.changes(task.live.name, source.token)
-            )
-            if changed is not None:
-                return list(merged([*source.todo, *changed], EVERYTHING))
-        return [(0, EVERYTHING)]
+        changed = await self._changed(task, source)
+        if changed is None or source.todo is None:
+            return [(0, EVERYTHING)]
+        return list(merged([*source.todo, *changed], EVERYTHING))
+
+    async def _changed(self, task: Task, source: Source) -> Optional[list[Range]]:
+        """
+        What has changed since the token was given; None: that is not known, or not of
+        use.
+        """
+        if not source.token or source.todo is None:
+            return None
+        return await self._servers.onFile(  # type: ignore[no-any-return]
+            source.uuid, lambda ds: ds.changes(task.live.name, source.token)
+        )
 
     def _portions(
         self, task: Task, column: int, ranges: Iterable[Range]
@@ -225,12 +258,13 @@ class Transfer:
         return await self._comparing.differing(name, first, second, ranges)
 
     async def _copy(
-        self, task: Task, source: Source, ranges: Sequence[Range]
+        self, task: Task, source: Source, ranges: Sequence[Range], empty: bool
     ) -> list[Range]:
         """
         Make ranges of a column what they are at their source, durably, copying what
         differs.
 
+        @param empty: nothing is there yet of this column.
         @return: where they differ still, as the source has changed meanwhile, or have
             not been looked at.
         """
@@ -245,9 +279,9 @@ class Transfer:
             return []
         total = sum(length for _, length in ranges)
         extents = Extents(self._servers, source.uuid, name)
-        there = Extents(self._servers, uuid, name)
+        there = Extents(self._servers, uuid, name, empty)
         verifiers: set[bytes] = set()
-        if total < MUCH or not await there.isEmpty():
+        if not empty and (total < MUCH or not await there.isEmpty()):
             # What an earlier attempt has left there, and is found equal, must not be
             # lost either.
             verifiers.add(await commit())
@@ -380,6 +414,13 @@ def isSmall(inode: Inode) -> bool:
 
 def _deallocating(name: bytes, offset: int, length: int) -> Callable[[Any], Any]:
     return lambda ds: ds.deallocate(name, offset, length)
+
+
+def _isEmpty(there: Optional[ObjectAttributes]) -> bool:
+    """
+    Is nothing in a data file?
+    """
+    return there is not None and not there.size
 
 
 def _size(found: Mapping[bytes, ObjectAttributes]) -> int:

@@ -235,6 +235,15 @@ class DataServerBackendContract(_Base):
         self.assertEqual(self.run_(self.backend.commit(NAME, 0, 0)), written)
         self.assertEqual(self.run_(self.backend.commit(NAME, 0, 0)), written)
 
+    def test_settle(self) -> None:
+        """
+        So it is where attributes are asked for as well.
+        """
+        written = self.put(5, b"abc").verifier
+        found = self.run_(self.backend.settle(NAME))
+        self.assertEqual((found.size, found.mode), (8, 0o640))
+        self.assertEqual(self.backend.verifier, written)
+
     # -- copying -------------------------------------------------------------------
 
     def copy(
@@ -516,7 +525,8 @@ class DataServerBackendContract(_Base):
         """
         self.put(0, b"abc")
         self.run_(self.backend.fence(NAME, 4))
-        self.run_(self.backend.create(NAME, 5, 6, 0o666, 1))
+        told = self.run_(self.backend.create(NAME, 5, 6, 0o666, 1))
+        self.assertEqual((told.uid, told.gid, told.mode, told.size), (5, 6, 0o666, 3))
         found = self.run_(self.backend.getattr(NAME))
         self.assertEqual(
             (found.uid, found.gid, found.mode, found.epoch, found.size),
@@ -532,7 +542,8 @@ class DataServerBackendContract(_Base):
         self.run_(self.backend.remove(NAME))
         self.assertIsNone(self.backend.peek(NAME))
         self.missing(NAME)
-        self.run_(self.backend.create(NAME, 0, 0, 0o600, 1))
+        told = self.run_(self.backend.create(NAME, 0, 0, 0o600, 1))
+        self.assertEqual(told.size, 0)
         self.assertEqual(self.get(0, 10), (b"", True))
 
     def test_missing(self) -> None:
@@ -554,6 +565,7 @@ class DataServerBackendContract(_Base):
             backend.write(name, 0, data, Stable.UNSTABLE),
             backend.write(name, 0, data, Stable.FILE_SYNC),
             backend.commit(name, 0, 0),
+            backend.settle(name),
             backend.setattr(name, SetAttributes(size=1)),
             backend.extend(name, 1),
             backend.fence(name, 9),

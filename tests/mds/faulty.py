@@ -21,7 +21,7 @@ from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.namespace.exports import Export
 from pnfs.namespace.filehandles import CapabilityCodec
-from pnfs.values import CheckedCopy, FileType, NewObject
+from pnfs.values import CheckedCopy, FileType, NewObject, ObjectAttributes
 from tests.contracts.data import readBytes
 from tests.nfs4.fixture import entropy
 
@@ -79,6 +79,13 @@ class Faulty:
         A copy, of which nothing is compared.
         """
         return CheckedCopy(await self.copy(*args))  # type: ignore[attr-defined]
+
+    async def settle(self, name: bytes) -> ObjectAttributes:
+        """
+        COMMIT and GETATTR.
+        """
+        await self.commit(name, 0, 0)  # type: ignore[attr-defined]
+        return await self.getattr(name)  # type: ignore[attr-defined, no-any-return]
 
     def _wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         async def call(*args: Any) -> Any:

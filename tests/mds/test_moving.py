@@ -103,8 +103,8 @@ class MovingCase(DataFilesCase):
         moving = self.data.moving
         placement = await self.tree.loadPlacement(self.inode)
         assert placement is not None
-        await moving.begin(self.export, self.inode, placement, target)
-        ready = await moving.ahead(self.export, self.inode, self.tell)
+        made = await moving.begin(self.export, self.inode, placement, target)
+        ready = await moving.ahead(self.export, self.inode, made, self.tell)
         await self.data.fence(self.export, self.inode)
         await moving.finish(self.export, self.inode, ready, self.tell)
         await moving.tidy(self.export, self.inode, lambda: True)
@@ -303,13 +303,16 @@ class MovingTests(MovingCase):
     def test_fenced(self) -> None:
         """
         A handle from before the move is worth nothing at the old data servers when the
-        file is elsewhere.
+        file is elsewhere; also one from after the clients had lost theirs, if a data
+        file in use gets holes.
         """
-        epoch = self.placement().epoch
-        self.move(self.stripes(0, 2))
-        found = self.ds[0].inner.peek(self.placement().name)
-        assert found is not None
-        self.assertGreater(found.epoch, epoch + 1)
+        for servers, epochs in [((0, 2), 1), ((3, 2), 1), ((3,), 1), ((4, 3), 2)]:
+            epoch = self.placement().epoch
+            self.move(self.stripes(*servers))
+            for number in servers:
+                found = self.ds[number].inner.peek(self.placement().name)
+                assert found is not None
+                self.assertEqual(found.epoch, epoch + epochs, servers)
 
     def test_lostData(self) -> None:
         """
@@ -335,9 +338,9 @@ class MovingTests(MovingCase):
         Move the file, stopping where clients may do something.
         """
         moving = self.data.moving
-        self.now(moving.begin(self.export, self.inode, self.placement(), target))
+        made = self.now(moving.begin(self.export, self.inode, self.placement(), target))
         yield
-        ready = self.now(moving.ahead(self.export, self.inode, self.tell))
+        ready = self.now(moving.ahead(self.export, self.inode, made, self.tell))
         yield
         self.now(self.data.fence(self.export, self.inode))
         yield
@@ -371,11 +374,10 @@ class MovingTests(MovingCase):
         use does not become longer again.
         """
         target = self.stripes(0, 2, 1)
-        self.now(
-            self.data.moving.begin(self.export, self.inode, self.placement(), target)
-        )
+        moving = self.data.moving
+        made = self.now(moving.begin(self.export, self.inode, self.placement(), target))
         held = self.ds[1].hold("copy")
-        ahead = self.begin(self.data.moving.ahead(self.export, self.inode, self.tell))
+        ahead = self.begin(moving.ahead(self.export, self.inode, made, self.tell))
         cut = self.begin(self.data.truncate(self.export, self.inode, 10))
         self.assertNoResult(cut)
         held.callback(None)
@@ -393,8 +395,8 @@ class MovingTests(MovingCase):
         """
         target = self.stripes(4)
         moving = self.data.moving
-        self.now(moving.begin(self.export, self.inode, self.placement(), target))
-        ready = self.now(moving.ahead(self.export, self.inode, self.tell))
+        made = self.now(moving.begin(self.export, self.inode, self.placement(), target))
+        ready = self.now(moving.ahead(self.export, self.inode, made, self.tell))
         self.assertIn(self.ds[4].uuid, ready)
         self.now(self.ds[4].inner.remove(self.placement().name))
         self.now(self.data.fence(self.export, self.inode))
@@ -469,8 +471,8 @@ class MovingTests(MovingCase):
         self.move(self.shape([self.ds[0], self.ds[1]]))
         moving = self.data.moving
         target = self.shape([self.ds[2], self.ds[1]])
-        self.now(moving.begin(self.export, self.inode, self.placement(), target))
-        ready = self.now(moving.ahead(self.export, self.inode, self.tell))
+        made = self.now(moving.begin(self.export, self.inode, self.placement(), target))
+        ready = self.now(moving.ahead(self.export, self.inode, made, self.tell))
         held = self.ds[2].hold("after checksums")
         self.direct(0, b"new")
         finish = self.begin(moving.finish(self.export, self.inode, ready, self.tell))
@@ -496,8 +498,8 @@ class MovingTests(MovingCase):
         self.move(both)
         moving, placing = self.data.moving, self.data._placing
         alone = self.shape([self.ds[0]])
-        self.now(moving.begin(self.export, self.inode, self.placement(), alone))
-        ready = self.now(moving.ahead(self.export, self.inode, self.tell))
+        made = self.now(moving.begin(self.export, self.inode, self.placement(), alone))
+        ready = self.now(moving.ahead(self.export, self.inode, made, self.tell))
 
         def lose(old: Placement) -> Placement:
             return attrs.evolve(old, stale=(self.ds[0].uuid,), epoch=old.epoch + 1)

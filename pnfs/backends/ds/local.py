@@ -53,6 +53,7 @@ from pnfs.backends.ds.local_objects import (
 from pnfs.backends.ds.local_pages import NOWAIT, cachestat, loadPages
 from pnfs.backends.ds.local_record import ObjectRecord
 from pnfs.backends.ds.local_threads import IExecutor, ThreadExecutor
+from pnfs.backends.ds.settling import Settling
 from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.errors import TooBig
 from pnfs.backends.oserrors import translate
@@ -80,7 +81,9 @@ _EOF = ReadResult((), 0, True)
 
 
 @implementer(IDataServerBackend)
-class LocalDataServerBackend(LocalHoles, LocalCopies, LocalDirect, LocalDigests):
+class LocalDataServerBackend(
+    LocalHoles, LocalCopies, LocalDirect, LocalDigests, Settling
+):
     """
     The data server's storage on a local file system.
     """
@@ -278,11 +281,12 @@ class LocalDataServerBackend(LocalHoles, LocalCopies, LocalDirect, LocalDigests)
 
     async def create(
         self, name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> None:
+    ) -> ObjectAttributes:
         """
         Make an object; the fence epoch of an existing one is never lowered.
         """
         await self._objects.create(name, ObjectRecord(uid, gid, mode & 0o7777, epoch))
+        return await self.getattr(name)
 
     async def remove(self, name: bytes) -> None:
         """

@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from pnfs.backends.ds.memory_digests import MemoryDigests
 from pnfs.backends.ds.segments import readBySeeking
+from pnfs.backends.ds.settling import Settling
 from pnfs.backends.ds.tracking import Tracking
 from pnfs.backends.ds.unchecked import UncheckedCopies
 from pnfs.backends.errors import (
@@ -59,7 +60,7 @@ class _Object:
 
 
 @implementer(IDataServerBackend)
-class MemoryDataServerBackend(MemoryDigests, UncheckedCopies):
+class MemoryDataServerBackend(MemoryDigests, UncheckedCopies, Settling):
     """
     Sparse objects in memory. Everything is as durable as it will ever be.
 
@@ -202,7 +203,7 @@ class MemoryDataServerBackend(MemoryDigests, UncheckedCopies):
 
     async def create(
         self, name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> None:
+    ) -> ObjectAttributes:
         """
         Make an object, or set what is given of an existing one; its epoch is
         never lowered.
@@ -216,11 +217,12 @@ class MemoryDataServerBackend(MemoryDigests, UncheckedCopies):
             attributes.uid, attributes.gid, attributes.mode = uid, gid, mode
             attributes.epoch = max(epoch, attributes.epoch)
             self._touch(attributes, False)
-            return
-        now = self._now()
-        self._objects[name] = _Object(
-            ObjectAttributes(0, 0, now, now, now, now, uid, gid, mode, epoch)
-        )
+        else:
+            now = self._now()
+            self._objects[name] = _Object(
+                ObjectAttributes(0, 0, now, now, now, now, uid, gid, mode, epoch)
+            )
+        return await self.getattr(name)
 
     async def remove(self, name: bytes) -> None:
         """

@@ -45,6 +45,7 @@ from pnfs.backends.ds.proxied_records import ObjectRecords
 from pnfs.backends.ds.proxied_turns import Flow, Turns
 from pnfs.backends.ds.proxied_upstream import UpstreamAttributes
 from pnfs.backends.ds.remote import backendError, translating
+from pnfs.backends.ds.settling import Settling
 from pnfs.backends.errors import (
     BackendError,
     BadConfiguration,
@@ -84,7 +85,7 @@ _log = Logger()
 
 
 @implementer(IDataServerBackend)
-class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests):
+class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests, Settling):
     """
     L{IDataServerBackend} on top of a folder of another NFS server.
 
@@ -304,7 +305,7 @@ class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests):
     @translating
     async def create(
         self, name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> None:
+    ) -> ObjectAttributes:
         """
         The file first, then the record: without one it is no object yet.
         """
@@ -317,6 +318,7 @@ class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests):
             fh = await self._files.persist(lambda: upstream.create(name, until), until)
             await self._records.put(name, ObjectRecord(uid, gid, mode & 0o7777, epoch))
             self._files.remember(name, fh)
+            return await self.getattr(name)
         finally:
             self._turns.done(name)
 

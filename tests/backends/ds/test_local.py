@@ -380,6 +380,14 @@ class FlushTests(LocalTestCase):
         self.done(self.backend.commit(NAME, 0, 0))
         self.assertEqual(self.executor.calls, ["fdatasync"])
 
+    def test_settle(self) -> None:
+        """
+        What was written is flushed before it is told how much that is.
+        """
+        self.successResultOf(self.put(b"abc"))
+        self.assertEqual(self.done(self.backend.settle(NAME)).size, 3)
+        self.assertEqual(self.executor.calls, ["fdatasync"])
+
     def test_groupCommit(self) -> None:
         """
         Whoever asks during a flush is served, all together, by the next one.

@@ -1,0 +1,34 @@
+# -*- test-case-name: tests.backends.ds.test_memory -*-
+"""
+Making what was written durable and telling what comes of it, by a backend that is asked
+at no cost: one step after the other.
+"""
+
+from __future__ import annotations
+
+from pnfs.values import ObjectAttributes
+
+
+class Settling:
+    """
+    A part of such a backend.
+    """
+
+    async def getattr(self, name: bytes) -> ObjectAttributes:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.getattr}.
+        """
+        raise NotImplementedError
+
+    async def commit(self, name: bytes, offset: int, count: int) -> bytes:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.commit}.
+        """
+        raise NotImplementedError
+
+    async def settle(self, name: bytes) -> ObjectAttributes:
+        """
+        See L{pnfs.interfaces.IDataServerBackend.settle}.
+        """
+        await self.commit(name, 0, 0)
+        return await self.getattr(name)
