@@ -10,14 +10,13 @@ import os
 from typing import Any, Callable, Optional, cast
 
 from pnfs.backends.ds.digests import DIGESTS, STEP, PieceDigest, requireUnit
-from pnfs.backends.ds.local_direct import PAGE, REFUSED, WINDOW, Window, openDirect
+from pnfs.backends.ds.local_direct import PAGE, Window, openDirect
 from pnfs.backends.ds.local_extents import seekIn
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_objects import settled
 from pnfs.backends.ds.tracking import Ranges, Tracking
 from pnfs.values import ObjectAttributes
 
-_BLOCK = 1 << 20
 _LARGEST = (1 << 63) - 1
 
 
@@ -27,7 +26,6 @@ class LocalDigests:
     """
 
     _open: Callable[[bytes], Any]
-    _cached: Callable[[int, int, int], bool]
     _inMemory: bool
     _tracking: Tracking
 
@@ -45,13 +43,8 @@ class LocalDigests:
         """
         requireUnit(unit)
         entry: OpenFile = await self._open(name)
-        cached = self._inMemory or self._cached(
-            entry.fd, offset, max(1, min(count, STEP))
-        )
-        return cast(
-            list[bytes],
-            await settled(entry.run(digestsIn, offset, count, unit, cached)),
-        )
+        found = entry.run(digestsIn, offset, count, unit, self._inMemory)
+        return cast(list[bytes], await settled(found))
 
     async def track(self, name: bytes) -> tuple[bytes, int]:
         """
@@ -70,26 +63,23 @@ class LocalDigests:
 
 
 def digestsIn(
-    fd: int, offset: int, count: int, unit: int, cached: bool = True
+    fd: int, offset: int, count: int, unit: int, inMemory: bool
 ) -> list[bytes]:
     """
     Digests of some of the pieces of a range; for a thread. What the file system
     knows as a hole is not read.
 
-    @param cached: it is in the page cache; else it need not come there.
+    @param inMemory: all of it is; else what is not in the page cache need not come
+        there.
     """
     direct = None
-    if not (cached or (offset | unit) % PAGE):
+    if not (inMemory or (offset | unit) % PAGE):
         direct = openDirect(fd, os.O_RDONLY)
-    if direct is not None:
-        try:
-            return _digests(fd, Window(direct, WINDOW), offset, count, unit)
-        except OSError as error:
-            if error.errno not in REFUSED:
-                raise
-        finally:
+    try:
+        return _digests(fd, Window(fd, direct), offset, count, unit)
+    finally:
+        if direct is not None:
             os.close(direct)
-    return _digests(fd, Window(fd, min(unit, _BLOCK)), offset, count, unit)
 
 
 def _digests(

@@ -23,12 +23,16 @@ from pnfs.backends.ds.digests import UNIT, digestsOfPieces
 from pnfs.backends.ds.local_extents import Fallocate
 from pnfs.backends.ds.local_files import OpenFile
 from pnfs.backends.ds.local_objects import settled
+from pnfs.backends.ds.local_pages import cachestat
 from pnfs.rpc.replies import addressOf
 from pnfs.values import Stable, WriteResult
 
 PAGE = mmap.PAGESIZE
 WINDOW = 2 << 20
-"""Bytes read at a time: a device is waited for each time."""
+"""Bytes read from a device at a time: it is waited for each time."""
+
+_CACHED = 1 << 20
+"""Bytes read from the page cache at a time, if all of them are there."""
 
 SAMPLED = 16 << 20
 """
@@ -160,16 +164,19 @@ def _window() -> memoryview:
 
 class Window:
     """
-    A file that is read forwards, for a thread, a window of it at a time.
+    A file that is read forwards, for a thread, a window of it at a time: from the page
+    cache what is there, and the rest past it. A few pages that are missing, as where
+    memory is short, do not make all be read from the device.
     """
 
-    def __init__(self, fd: int, size: int) -> None:
+    def __init__(self, fd: int, direct: Optional[int]) -> None:
         """
-        @param size: bytes of a window: what stays in the processor's cache, or, where a
-            device is waited for, more (L{WINDOW} at most).
+        @param direct: of the same file (L{openDirect}); None: all is read through the
+            page cache.
         """
         self._fd = fd
-        self._buffer = _window()[:size]
+        self._direct = direct
+        self._buffer = _window()
         self._start = self._end = 0
 
     def read(self, offset: int, count: int) -> memoryview:
@@ -179,9 +186,34 @@ class Window:
         @param offset: behind all that was read before.
         """
         if offset >= self._end:
-            self._start = self._end = offset
-            if not offset % PAGE or offset < os.lseek(self._fd, 0, os.SEEK_END):
-                self._end += os.preadv(self._fd, (self._buffer,), offset)
+            self._start = offset
+            self._end = offset + self._fill(offset)
         at = offset - self._start
         part: memoryview = self._buffer[at : min(at + count, self._end - self._start)]
         return part
+
+    def _fill(self, offset: int) -> int:
+        left = min(_CACHED, os.lseek(self._fd, 0, os.SEEK_END) - offset)
+        if left <= 0:
+            return 0
+        if not (
+            self._direct is None or offset % PAGE or _isCached(self._fd, offset, left)
+        ):
+            try:
+                return os.preadv(self._direct, (self._buffer,), offset)
+            except OSError as error:
+                if error.errno not in REFUSED:
+                    raise
+                self._direct = None
+        return os.preadv(self._fd, (self._buffer[:left],), offset)
+
+
+def _isCached(fd: int, offset: int, count: int) -> bool:
+    """
+    L{cachestat} of this thread.
+    """
+    try:
+        ask = _scratch.isCached
+    except AttributeError:
+        ask = _scratch.isCached = cachestat()
+    return bool(ask(fd, offset, count))

@@ -11,7 +11,7 @@ from typing import Any, Optional, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pnfs.backends.ds import local, local_digests, local_direct
+from pnfs.backends.ds import local_digests, local_direct
 from pnfs.backends.ds.digests import UNIT
 from pnfs.backends.ds.local import LocalDataServerBackend
 from pnfs.backends.ds.local_threads import InlineExecutor
@@ -46,7 +46,7 @@ class ColdContractTests(
         """
         Whose kernel always says so.
         """
-        self.patch(local, "cachestat", lambda: lambda fd, offset, count: False)
+        self.patch(local_direct, "_isCached", lambda fd, offset, count: False)
         return LocalDataServerBackend(makeFolder(self), executor=InlineExecutor())
 
 
@@ -282,14 +282,8 @@ class RefusedTests(DirectTestCase):
         """
         Checksums are told all the same if reading is refused.
         """
-        data = os.urandom(3 * MIB + 77)
-        path = os.path.join(self.folder, "file")
-        with open(path, "wb") as file:
-            file.write(data)
-        fd = os.open(path, os.O_RDONLY)
-        self.addCleanup(os.close, fd)
-        expected = local_digests.digestsIn(fd, 0, 4 * MIB, MIB, True)
-        self.assertEqual(local_digests.digestsIn(fd, 0, 4 * MIB, MIB, False), expected)
+        self.patch(local_direct, "_isCached", lambda fd, offset, count: False)
+        fd, expected = self.digested(os.urandom(3 * MIB + 77))
         preadv = os.preadv
 
         def refusing(number: int, buffers: Any, offset: int) -> int:
@@ -300,3 +294,41 @@ class RefusedTests(DirectTestCase):
         self.patch(os, "preadv", refusing)
         self.assertEqual(local_digests.digestsIn(fd, 0, 4 * MIB, MIB, False), expected)
         self.assertNotIn(b"", expected)
+
+    def test_partlyCached(self) -> None:
+        """
+        If some of a file is not in the page cache, that alone is read past it.
+        """
+        fd, expected = self.digested(os.urandom(7 * MIB + 77))
+        asked: list[tuple[int, int]] = []
+
+        def isCached(fd: int, offset: int, count: int) -> bool:
+            asked.append((offset, count))
+            return offset != 3 * MIB
+
+        self.patch(local_direct, "_isCached", isCached)
+        preadv = os.preadv
+        past: list[tuple[int, int]] = []
+
+        def noting(number: int, buffers: Any, offset: int) -> int:
+            done = preadv(number, buffers, offset)
+            if number != fd:
+                past.append((offset, done))
+            return done
+
+        self.patch(os, "preadv", noting)
+        self.assertEqual(local_digests.digestsIn(fd, 0, 8 * MIB, MIB, False), expected)
+        self.assertEqual(past, [(3 * MIB, local_direct.WINDOW)])
+        self.assertEqual(asked[-1], (7 * MIB, 77))
+
+    def digested(self, data: bytes) -> tuple[int, list[bytes]]:
+        """
+        A file. @return: its descriptor, and digests as they are without O_DIRECT.
+        """
+        path = os.path.join(self.folder, "file")
+        with open(path, "wb") as file:
+            file.write(data)
+        fd = os.open(path, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        size = -(-len(data) // MIB) * MIB
+        return fd, local_digests.digestsIn(fd, 0, size, MIB, True)
