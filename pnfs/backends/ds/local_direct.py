@@ -5,8 +5,8 @@ reads soon, such as the bytes a data server is filled with, and for what must no
 out of memory what clients use. A copy into the page cache costs four times as much of
 the processor, and would be made in the reactor's thread.
 
-Offset and length must be whole pages, and memory should be. Not every file system can
-do this.
+Offset and length must be whole pages, and memory should be. Of the last page of a file
+what is written does go through the page cache. Not every file system can do this.
 """
 
 from __future__ import annotations
@@ -65,10 +65,11 @@ class LocalDirect:
         grow in the reactor's thread only.
         """
         length = len(data)
-        if not (self._direct and length) or (offset | length) % PAGE:
+        if not (self._direct and length) or offset % PAGE:
             return None
         entry: OpenFile = await self._open(name)
-        if os.lseek(entry.fd, 0, os.SEEK_END) < offset + length:
+        left = os.lseek(entry.fd, 0, os.SEEK_END) - offset
+        if left < length or (length % PAGE and left > length):
             return None
         written = await self._changing(entry, offset, length, writeDirect, data, offset)
         if written is None:
@@ -108,10 +109,13 @@ def writeDirect(
     if direct is None:
         return None
     try:
-        if data.readonly or addressOf(data) % PAGE:
-            done = _pwriteCopied(direct, data, offset)
+        whole = data[: len(data) // PAGE * PAGE]
+        if not whole or data.readonly or addressOf(data) % PAGE:
+            done = _pwriteCopied(direct, whole, offset)
         else:
-            done = os.pwrite(direct, data, offset)
+            done = os.pwrite(direct, whole, offset)
+        if done == len(whole) < len(data):
+            done += os.pwrite(fd, data[done:], offset + done)
         if done < len(data):
             return done, ()
         digests = digestsOfPieces(data)
@@ -119,10 +123,11 @@ def writeDirect(
         if sample < done:
             number = sample // UNIT
             start = number * UNIT
-            again = _window()[: min(UNIT, done - start)]
-            if os.preadv(direct, (again,), offset + start) < len(again):
+            size = min(UNIT, done - start)
+            again = _window()[: -(-size // PAGE) * PAGE]
+            if os.preadv(direct, (again,), offset + start) < size:
                 return done, ()
-            (digests[number],) = digestsOfPieces(again)
+            (digests[number],) = digestsOfPieces(again[:size])
         return done, digests
     except OSError as error:
         if error.errno not in REFUSED:

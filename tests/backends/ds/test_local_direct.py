@@ -176,13 +176,36 @@ class WritePastTests(DirectTestCase):
 
     def test_wholePages(self) -> None:
         """
-        Parts of pages are for the page cache.
+        Parts of pages are for the page cache, if they are not the end of the file.
         """
         memory = pages(3 * PAGE)
         self.assertIsNone(self.writePast(512, memory[:PAGE]))
         self.assertIsNone(self.writePast(0, memory[: PAGE + 512]))
         self.assertIsNone(self.writePast(0, memory[:0]))
         self.assertEqual(self.content(0, 3 * PAGE), bytes(3 * PAGE))
+
+    def test_end(self) -> None:
+        """
+        The end of a file is written as well, however long the file is; and if some of
+        its last page is not where it belongs that is noticed, as for all the rest.
+        """
+        for size in (MIB + 1, UNIT - 1, PAGE + 512, 77):
+            self.done(self.backend.setattr(NAME, SetAttributes(size=size)))
+            data = pages(2 * MIB)[:size]
+            data[:] = os.urandom(size)
+            past = self.writePast(0, data)
+            assert past is not None
+            self.assertEqual(past[0].count, size)
+            self.assertTrue(self.content(0, size + 1) == bytes(data))
+            self.assertEqual(
+                past[1], self.done(self.backend.checksums(NAME, 0, size, UNIT))
+            )
+            self.done(self.backend.deallocate(NAME, 0, size))
+            lost = self.patch(os, "pwrite", lambda fd, data, at: len(data))
+            wrong = self.writePast(0, data)
+            lost.restore()
+            assert wrong is not None
+            self.assertNotEqual(wrong[1][0], past[1][0])
 
     def test_anyMemory(self) -> None:
         """
