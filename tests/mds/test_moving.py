@@ -300,6 +300,22 @@ class MovingTests(MovingCase):
         for ds in mirrors:
             self.assertTrue({"commit", "setattr"} & set(ds.calls), ds.calls)
 
+    def test_asksLittle(self) -> None:
+        """
+        A data file that has just been made is not asked what it has, nor committed
+        before it is filled; and the source is asked once where it has data.
+        """
+        self.move(self.shape([self.ds[0]]))
+        source, filled = self.ds[0], self.ds[4]
+        source.calls.clear()
+        filled.calls.clear()
+        self.move(self.shape([filled]))
+        before = filled.calls[: filled.calls.index("copy")]
+        self.assertEqual(before, ["create", "setattr"])
+        self.assertEqual(
+            [source.calls.count(call) for call in ("seek", "track")], [1, 1]
+        )
+
     def test_fenced(self) -> None:
         """
         A handle from before the move is worth nothing at the old data servers when the
