@@ -67,12 +67,17 @@ class IDataServerBackend(Interface):
         @raise NoSuchObject:
         """
 
-    async def create(
-        name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> ObjectAttributes:
+    async def create(name: bytes, uid: int, gid: int, mode: int, epoch: int) -> None:
         """
         Make an empty object; if it exists, leave its bytes and set the rest.
         Durable when it returns.
+        """
+
+    async def provide(
+        name: bytes, uid: int, gid: int, mode: int, epoch: int
+    ) -> ObjectAttributes:
+        """
+        As L{create}, for who wants to know whether it was there.
 
         @return: what it is like.
         """

@@ -271,7 +271,7 @@ class Moving:
             [
                 self._servers.on(
                     uuid,
-                    lambda ds: ds.create(
+                    lambda ds: ds.provide(
                         placement.name,
                         inode.uid,
                         inode.gid,

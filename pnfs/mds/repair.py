@@ -168,7 +168,7 @@ class FileRepair:
         """
         return await self._servers.on(  # type: ignore[no-any-return]
             uuid,
-            lambda ds: ds.create(
+            lambda ds: ds.provide(
                 placement.name, inode.uid, inode.gid, dataMode(inode), placement.epoch
             ),
         )

@@ -525,7 +525,7 @@ class DataServerBackendContract(_Base):
         """
         self.put(0, b"abc")
         self.run_(self.backend.fence(NAME, 4))
-        told = self.run_(self.backend.create(NAME, 5, 6, 0o666, 1))
+        told = self.run_(self.backend.provide(NAME, 5, 6, 0o666, 1))
         self.assertEqual((told.uid, told.gid, told.mode, told.size), (5, 6, 0o666, 3))
         found = self.run_(self.backend.getattr(NAME))
         self.assertEqual(
@@ -542,7 +542,7 @@ class DataServerBackendContract(_Base):
         self.run_(self.backend.remove(NAME))
         self.assertIsNone(self.backend.peek(NAME))
         self.missing(NAME)
-        told = self.run_(self.backend.create(NAME, 0, 0, 0o600, 1))
+        told = self.run_(self.backend.provide(NAME, 0, 0, 0o600, 1))
         self.assertEqual(told.size, 0)
         self.assertEqual(self.get(0, 10), (b"", True))
 

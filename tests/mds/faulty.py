@@ -80,6 +80,13 @@ class Faulty:
         """
         return CheckedCopy(await self.copy(*args))  # type: ignore[attr-defined]
 
+    async def provide(self, name: bytes, *args: Any) -> ObjectAttributes:
+        """
+        OPEN and GETATTR.
+        """
+        await self.create(name, *args)  # type: ignore[attr-defined]
+        return await self.getattr(name)  # type: ignore[attr-defined, no-any-return]
+
     async def settle(self, name: bytes) -> ObjectAttributes:
         """
         COMMIT and GETATTR.

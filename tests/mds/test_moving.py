@@ -302,7 +302,7 @@ class MovingTests(MovingCase):
 
     def test_asksLittle(self) -> None:
         """
-        A data file that has just been made is not asked what it has, nor committed
+        A data file that has just been made is not asked where it has data, nor committed
         before it is filled; and the source is asked once where it has data.
         """
         self.move(self.shape([self.ds[0]]))
@@ -311,7 +311,7 @@ class MovingTests(MovingCase):
         filled.calls.clear()
         self.move(self.shape([filled]))
         before = filled.calls[: filled.calls.index("copy")]
-        self.assertEqual(before, ["create", "setattr"])
+        self.assertEqual(before, ["create", "getattr", "setattr"])
         self.assertEqual(
             [source.calls.count(call) for call in ("seek", "track")], [1, 1]
         )

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from pnfs.backends import errors
 from pnfs.backends.ds.controlled_copies import ControlledCopies
 from pnfs.backends.ds.controlled_digests import ControlledDigests
+from pnfs.backends.ds.controlled_objects import ControlledObjects
 from pnfs.backends.ds.remote import translating
 from pnfs.interfaces import IDataServerBackend
 from pnfs.namespace.filehandles import CONTROL
@@ -32,37 +33,11 @@ from pnfs.values import (
 )
 from pnfs.xdr.codec import PAD
 
-_ATTRIBUTES = sum(1 << bit for bit in (3, 4, 33, 36, 37, 45, 47, 52, 53))
-_GETATTR = requests.getattr_(_ATTRIBUTES)
 _SPACE = sum(1 << bit for bit in (42, 43, 44, 77))
-_EPOCH_XATTR = b"pnfs.epoch"
 _EXTEND_XATTR = b"pnfs.extend"
 _LARGEST = (1 << 63) - 1
 _OPERATIONS = 12
 """Of one kind in a COMPOUND: a session of ours takes 16 in all."""
-
-
-def _fencing(epoch: int) -> Any:
-    return requests.setxattr(_EPOCH_XATTR, epoch.to_bytes(4, "big"))
-
-
-def _attributes(results: Results) -> ObjectAttributes:
-    """
-    What GETATTR tells of an object.
-    """
-    found = results.attributes()
-    return ObjectAttributes(
-        size=found[4],
-        used=found[45],
-        atime=found[47],
-        mtime=found[53],
-        ctime=found[52],
-        change=found[3],
-        uid=int(found[36]),
-        gid=int(found[37]),
-        mode=found[33],
-        epoch=0,
-    )
 
 
 def _time(nanoseconds: int) -> Optional[int]:
@@ -74,7 +49,9 @@ _NAME = re.compile(rb"(?:[0-9a-f]{2}){1,40}")
 
 
 @implementer(IDataServerBackend)
-class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
+class ControlledDataServerBackend(
+    ControlledObjects, ControlledCopies, ControlledDigests
+):
     """
     Objects of a remote data server that takes our control handles.
 
@@ -182,40 +159,6 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
         return results
 
     @translating
-    async def getattr(self, name: bytes) -> ObjectAttributes:
-        """
-        The epoch is not told: 0.
-        """
-        results = await self._do(self._object(name), [_GETATTR], 9)
-        return _attributes(results)
-
-    @translating
-    async def create(
-        self, name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> ObjectAttributes:
-        """
-        OPEN UNCHECKED, GETATTR, and SETXATTR of an epoch greater than the first.
-        """
-        attributes = [
-            requests.modeAttribute(mode),
-            requests.ownerAttribute(uid),
-            requests.groupAttribute(gid),
-        ]
-        operations = [requests.open_(0, b"mds", name, requests.SHARE_BOTH, attributes)]
-        operations.append(_GETATTR)
-        if epoch > 1:
-            operations.append(_fencing(epoch))
-        results = await self._do(
-            self._root, operations, 18, cache=True, count=1 + len(operations)
-        )
-        results.opened()
-        results.operation(9)
-        found = _attributes(results)
-        if epoch > 1:
-            results.operation(73)
-        return found
-
-    @translating
     async def remove(self, name: bytes) -> None:
         """
         REMOVE.
@@ -261,13 +204,6 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
             [requests.setxattr(_EXTEND_XATTR, size.to_bytes(8, "big"))],
             73,
         )
-
-    @translating
-    async def fence(self, name: bytes, epoch: int) -> None:
-        """
-        SETXATTR C{pnfs.epoch}.
-        """
-        await self._do(self._object(name), [_fencing(epoch)], 73)
 
     @translating
     async def read(self, name: bytes, offset: int, count: int) -> ReadResult:
@@ -347,18 +283,6 @@ class ControlledDataServerBackend(ControlledCopies, ControlledDigests):
         )
         self.verifier = results.fixed(8)
         return self.verifier
-
-    @translating
-    async def settle(self, name: bytes) -> ObjectAttributes:
-        """
-        COMMIT and GETATTR.
-        """
-        results = await self._do(
-            self._object(name), [requests.commit(0, 0), _GETATTR], 5, count=3
-        )
-        self.verifier = results.fixed(8)
-        results.operation(9)
-        return _attributes(results)
 
     @translating
     async def seek(self, name: bytes, offset: int, hole: bool) -> Optional[int]:

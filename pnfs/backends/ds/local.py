@@ -281,12 +281,11 @@ class LocalDataServerBackend(
 
     async def create(
         self, name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> ObjectAttributes:
+    ) -> None:
         """
         Make an object; the fence epoch of an existing one is never lowered.
         """
         await self._objects.create(name, ObjectRecord(uid, gid, mode & 0o7777, epoch))
-        return await self.getattr(name)
 
     async def remove(self, name: bytes) -> None:
         """

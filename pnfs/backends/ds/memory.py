@@ -203,7 +203,7 @@ class MemoryDataServerBackend(MemoryDigests, UncheckedCopies, Settling):
 
     async def create(
         self, name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> ObjectAttributes:
+    ) -> None:
         """
         Make an object, or set what is given of an existing one; its epoch is
         never lowered.
@@ -217,12 +217,11 @@ class MemoryDataServerBackend(MemoryDigests, UncheckedCopies, Settling):
             attributes.uid, attributes.gid, attributes.mode = uid, gid, mode
             attributes.epoch = max(epoch, attributes.epoch)
             self._touch(attributes, False)
-        else:
-            now = self._now()
-            self._objects[name] = _Object(
-                ObjectAttributes(0, 0, now, now, now, now, uid, gid, mode, epoch)
-            )
-        return await self.getattr(name)
+            return
+        now = self._now()
+        self._objects[name] = _Object(
+            ObjectAttributes(0, 0, now, now, now, now, uid, gid, mode, epoch)
+        )
 
     async def remove(self, name: bytes) -> None:
         """

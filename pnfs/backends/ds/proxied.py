@@ -305,7 +305,7 @@ class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests, Sett
     @translating
     async def create(
         self, name: bytes, uid: int, gid: int, mode: int, epoch: int
-    ) -> ObjectAttributes:
+    ) -> None:
         """
         The file first, then the record: without one it is no object yet.
         """
@@ -318,7 +318,6 @@ class ProxiedDataServerBackend(ProxiedHoles, ProxiedCopies, ProxiedDigests, Sett
             fh = await self._files.persist(lambda: upstream.create(name, until), until)
             await self._records.put(name, ObjectRecord(uid, gid, mode & 0o7777, epoch))
             self._files.remember(name, fh)
-            return await self.getattr(name)
         finally:
             self._turns.done(name)
 

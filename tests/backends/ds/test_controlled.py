@@ -164,7 +164,7 @@ class ControlledTests(
         """
         An object may begin with a later epoch.
         """
-        told = self.run_(self.backend.create(b"0e", 5, 6, 0o666, 9))
+        told = self.run_(self.backend.provide(b"0e", 5, 6, 0o666, 9))
         self.assertEqual((told.uid, told.size), (5, 0))
         found = self.inner.peek(b"0e")
         assert found is not None
