@@ -716,6 +716,36 @@ class PageTests(LocalTestCase):
             self.assertTrue(readBytes(warm) == block[:count])
             self.assertEqual(warm.eof, count == len(block))
 
+    def test_coldOnOldKernel(self) -> None:
+        """
+        So they are where pages cannot be asked for without being copied.
+        """
+        self.patch(local_pages, "_populate", None)
+        self.test_cold()
+        self.test_cutWhileLoading()
+
+    def test_populated(self) -> None:
+        """
+        All of a range is in memory when that is said, whatever was missing; what is
+        behind the end of a file is not, and that is said.
+        """
+        populate = local_pages.populating()
+        if populate is None:
+            self.skipTest("this system has no such way")
+        cached = local_pages.cachestat()
+        self.successResultOf(self.put(os.urandom(1 << 20)))
+        fd = self.backend._entries[NAME].fd
+        self.evict()
+        # Some are there already.
+        os.pread(fd, 1, 300_000)
+        self.assertTrue(populate(fd, 5, (1 << 20) - 5))
+        self.assertTrue(cached(fd, 0, 1 << 20))
+        self.evict()
+        self.assertTrue(populate(fd, 700_000, 1))
+        self.assertTrue(cached(fd, 700_000, 1))
+        self.assertFalse(populate(fd, 1 << 19, 1 << 20))
+        self.assertFalse(populate(fd, 1 << 20, 4096))
+
     def test_cutWhileLoading(self) -> None:
         """
         A file cut while a thread reads it is answered as long as it is then.
