@@ -147,7 +147,9 @@ class DataFiles(SparseFiles, Copies):
             export, inode, lambda old: attrs.evolve(old, epoch=old.epoch + 1)
         )
         if placement is not None:
-            await self._servers.fenceAll(placement)
+            # No layout is given of where the file is to be, and no data file is used
+            # there before its data server has been told the epoch.
+            await self._servers.fenceAll(attrs.evolve(placement, next=None))
 
     # -- reading and writing for clients without layouts -------------------------------
 

@@ -24,6 +24,9 @@ PERIOD = 4096
 Told = Callable[[int], Awaitable[None]]
 """Is told how many bytes have been copied; may raise."""
 
+Idle = Callable[[], bool]
+"""Tells whether nobody seems to be at work with a file."""
+
 
 @attrs.frozen
 class Source:
@@ -54,6 +57,8 @@ class Task:
         who began has the turn, or nobody uses the data file yet.
     @ivar told: of progress.
     @ivar pace: how fast to go.
+    @ivar idle: is it likely that nobody writes? Then it is not asked ahead what has
+        changed while the file was copied.
     """
 
     live: Placement
@@ -62,6 +67,7 @@ class Task:
     told: Told
     key: Any = None
     pace: Pace = UNLIMITED
+    idle: Idle = lambda: False
 
     @property
     def inUse(self) -> bool:

@@ -28,7 +28,7 @@ from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.lacking import Told
 from pnfs.mds.moving import sound
 from pnfs.mds.pace import UNLIMITED, Pace
-from pnfs.mds.placed import alone, pinned
+from pnfs.mds.placed import alone, idleness, pinned
 from pnfs.mds.targets import Impossible, TooFew
 from pnfs.namespace.filehandles import objectName
 from pnfs.nfs4.context import ServerContext
@@ -163,9 +163,7 @@ class Mover:
         return found
 
     async def _tidy(self, file: FileState, fenced: bool = False) -> None:
-        def idle() -> bool:
-            return not (file.opens or file.layouts or file.delegations)
-
+        idle = idleness(file)
         await self._data.moving.tidy(file.export, file.inode, idle, fenced)
 
     async def _move(
@@ -213,7 +211,7 @@ class Mover:
             late += count
             await told(count)
 
-        ready = await moving.ahead(export, inode, made, tell, pace)
+        ready = await moving.ahead(export, inode, made, tell, pace, idleness(file))
         check()
         late = 0
         # Now others wait for us: no time to rest.

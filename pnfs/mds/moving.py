@@ -38,7 +38,7 @@ from pnfs.backends.errors import (
 )
 from pnfs.layouts.striping import missing
 from pnfs.mds.dataservers import DataServers
-from pnfs.mds.lacking import Source, Task, Told
+from pnfs.mds.lacking import Idle, Source, Task, Told
 from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.transfer import Transfer, isSmall
@@ -109,12 +109,13 @@ class Moving:
         made: Made,
         told: Told,
         pace: Pace = UNLIMITED,
+        idle: Idle = lambda: False,
     ) -> Ready:
         """
         Copy while clients go on.
 
         @param made: what L{begin} has told.
-        @param pace: how fast.
+        @param pace: how fast; C{idle}: see L{Task}.
         @return: what is left to be done.
         """
         if isSmall(inode):
@@ -123,7 +124,8 @@ class Moving:
         async with pace.large():
             placement = await self._load(export, inode)
             tasks = [
-                attrs.evolve(task, pace=pace) for task in _tasks(placement, told, key)
+                attrs.evolve(task, pace=pace, idle=idle)
+                for task in _tasks(placement, told, key)
             ]
             done = await gather(
                 [self._transfer.ahead(task, made.get(task.uuid)) for task in tasks]
@@ -178,13 +180,15 @@ class Moving:
             )
             sizes = {u: a.size for u, a in [*made.items(), *found.items()]}
             sizes.update({task.uuid: longest for task in tasks if not task.inUse})
+            # The newest counts: if it is taken away, one has to be as new.
+            dated = {*ours, *made} or set(target.dataServers)
             await gather(
                 [
                     self._equal(
                         uuid,
                         placement.name,
                         None if sizes.get(uuid) == size else size,
-                        None if times.get(uuid) == mtime else mtime,
+                        mtime if uuid in dated and times.get(uuid) != mtime else None,
                     )
                     for uuid in target.dataServers
                     if uuid not in placement.stale
@@ -210,7 +214,7 @@ class Moving:
         self,
         export: Any,
         inode: Inode,
-        idle: Callable[[], bool] = lambda: False,
+        idle: Idle = lambda: False,
         fenced: bool = False,
     ) -> None:
         """
@@ -288,8 +292,8 @@ class Moving:
         self, uuid: bytes, name: bytes, size: Optional[int], mtime: Optional[int]
     ) -> None:
         """
-        Every data file is as long as the file, and, or to users it would have been
-        modified now, as old.
+        Every data file is as long as the file, and none is newer: to users it would
+        have been modified now.
 
         @param size: None if it is so; C{mtime}: likewise.
         """
@@ -298,7 +302,7 @@ class Moving:
             await self._servers.onFile(uuid, lambda ds: ds.setattr(name, changes))
 
     async def _takeAway(
-        self, placement: Placement, uuid: bytes, size: int, idle: Callable[[], bool]
+        self, placement: Placement, uuid: bytes, size: int, idle: Idle
     ) -> None:
         name = placement.name
         if uuid not in placement.dataServers:

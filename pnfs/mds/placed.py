@@ -11,6 +11,7 @@ from typing import Any, AsyncIterator, Iterator, Optional
 from twisted.internet.interfaces import IReactorTime
 
 from pnfs.backends.errors import NoSuchObject
+from pnfs.mds.lacking import Idle
 from pnfs.mds.withdrawal import pause
 from pnfs.nfs4.context import ServerContext
 from pnfs.state.files import FileState, fileState
@@ -68,6 +69,14 @@ def pinned(server: ServerContext, export: Any, inode: Inode) -> Iterator[FileSta
     finally:
         file.copies -= 1
         server.recaller.settle(file)
+
+
+def idleness(file: FileState) -> Idle:
+    """
+    A way to ask whether no client of NFSv4 has a file open, or a layout of it. Those of
+    NFSv3 nobody knows of.
+    """
+    return lambda: not (file.opens or file.layouts or file.delegations)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ import attrs
 from pnfs.layouts.striping import pieces
 from pnfs.mds.copying import Copying
 from pnfs.mds.dataservers import DataServers
-from pnfs.mds.lacking import Source, Task, Told
+from pnfs.mds.lacking import Idle, Source, Task, Told
 from pnfs.mds.pace import UNLIMITED, Pace
 from pnfs.mds.placing import Placing, dataMode
 from pnfs.mds.ranges import Range
@@ -56,10 +56,12 @@ class FileRepair:
         uuid: bytes,
         told: Told,
         pace: Pace = UNLIMITED,
+        idle: Idle = lambda: False,
     ) -> list[Source]:
         """
         Copy while clients go on.
 
+        @param idle: see L{Task}.
         @return: what is left to be done.
         @raise BackendError: it cannot be done now.
         """
@@ -70,7 +72,7 @@ class FileRepair:
             if placement is None or uuid not in placement.stale:
                 return []
             there = await self._create(inode, placement, uuid)
-            task = attrs.evolve(_task(placement, uuid, told), pace=pace)
+            task = attrs.evolve(_task(placement, uuid, told), pace=pace, idle=idle)
             return await self.transfer.ahead(task, there)
 
     async def finish(

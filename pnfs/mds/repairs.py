@@ -32,7 +32,7 @@ from pnfs.mds.datafiles import DataFiles
 from pnfs.mds.dataservers import DataServers
 from pnfs.mds.ending import Ending
 from pnfs.mds.pace import Pace
-from pnfs.mds.placed import alone, pinned, placedFiles
+from pnfs.mds.placed import alone, idleness, pinned, placedFiles
 from pnfs.mds.repaired import Repaired, measure
 from pnfs.mds.withdrawal import pause
 from pnfs.nfs4.context import ServerContext
@@ -404,7 +404,9 @@ class Repairs:
             await told(count)
 
         with pinned(server, export, inode) as file:
-            ready = await repair.ahead(export, inode, uuid, told, self.pace)
+            ready = await repair.ahead(
+                export, inode, uuid, told, self.pace, idleness(file)
+            )
             # Now others wait for us: no time to rest.
             async with alone(server, file, REASON):
                 stale = await repair.finish(export, inode, uuid, ready, late)

@@ -138,7 +138,7 @@ class Transfer:
             return False
         if not source.token:
             return True
-        changed = await self._changed(task, source)
+        changed = [] if task.idle() else await self._changed(task, source)
         if changed is None:
             return False
         left = [(at, n) for at, n in source.todo if at + n < EVERYTHING]

@@ -96,7 +96,9 @@ class MovingCase(DataFilesCase):
         )
         self.expected[offset : offset + len(data)] = data
 
-    async def going(self, target: Placement) -> None:
+    async def going(
+        self, target: Placement, idle: Callable[[], bool] = lambda: False
+    ) -> None:
         """
         Move the file, as L{pnfs.mds.mover.Mover} does.
         """
@@ -104,7 +106,7 @@ class MovingCase(DataFilesCase):
         placement = await self.tree.loadPlacement(self.inode)
         assert placement is not None
         made = await moving.begin(self.export, self.inode, placement, target)
-        ready = await moving.ahead(self.export, self.inode, made, self.tell)
+        ready = await moving.ahead(self.export, self.inode, made, self.tell, idle=idle)
         await self.data.fence(self.export, self.inode)
         await moving.finish(self.export, self.inode, ready, self.tell)
         await moving.tidy(self.export, self.inode, lambda: True)
@@ -284,6 +286,22 @@ class MovingTests(MovingCase):
             self.move(self.stripes(*servers))
             self.assertEqual(self.inode.mtime, mtime)
 
+    def test_newest(self) -> None:
+        """
+        The mirror that was written last takes its time along when it goes.
+        """
+        self.move(self.shape(self.ds[:2]))
+        name = self.placement().name
+        for ds in self.ds[:2]:
+            self.clock.advance(100)
+            self.now(ds.write(name, 0, memoryview(b"as it was"), 0))
+        self.expected[:9] = b"as it was"
+        newest = self.now(self.ds[1].getattr(name)).mtime
+        self.clock.advance(100)
+        self.move(self.shape([self.ds[0]]))
+        self.refresh()
+        self.assertEqual(self.inode.mtime, newest)
+
     def test_uncommitted(self) -> None:
         """
         What a client has written and not committed, and never will, is durable in every
@@ -315,6 +333,27 @@ class MovingTests(MovingCase):
         self.assertEqual(
             [source.calls.count(call) for call in ("seek", "track")], [1, 1]
         )
+
+    def test_asksLittleOfMirrors(self) -> None:
+        """
+        When one of two mirrors goes elsewhere, the other one is not told how old the
+        file is, the new one not twice which handles are good; and if nobody has the
+        file open, it is asked once what has changed meanwhile.
+        """
+        kept, left, filled = self.ds[0], self.ds[1], self.ds[4]
+        for idle, asked in ((False, 2), (True, 1)):
+            self.move(self.shape([kept, left]))
+            for ds in (kept, left, filled):
+                ds.calls.clear()
+            target = self.shape([kept, filled])
+            self.now(self.going(target, lambda: idle))
+            self.assertAt(target)
+            self.assertNotIn("setattr", kept.calls)
+            # Once more when it is tidied up.
+            fences = [ds.calls.count("fence") for ds in (kept, left, filled)]
+            self.assertEqual(fences, [2, 2, 1])
+            changes = kept.calls.count("changes") + left.calls.count("changes")
+            self.assertEqual(changes, asked)
 
     def test_fenced(self) -> None:
         """
