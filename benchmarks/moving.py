@@ -14,11 +14,12 @@ import tempfile
 import time
 from statistics import median
 from threading import Thread
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence
 
 from benchmarks import wire
 from benchmarks.cells import Metadata, reading, writing
 from benchmarks.layout import columns
+from benchmarks.limits import NoLimits
 from benchmarks.load import Outcome, Task, cpuSeconds, run
 from benchmarks.report import table
 from benchmarks.servers import OurSite
@@ -39,6 +40,15 @@ LIMIT = 50 * MIB
 """Bytes per second of the repair beside which a client is measured."""
 
 _WAIT_SECONDS = 120.0
+
+SLOW = 500_000_000
+"""
+Bytes per second of a disk that is slower than everything else: two data servers share
+the processors and the disk of one machine, of which one alone has all.
+"""
+
+Rate = Optional[int]
+"""What the disk of each data server reads and writes; None: as much as there is."""
 
 Cost = tuple[float, list[float]]
 """Bytes per second, and milliseconds of CPU for a GB of each group of processes."""
@@ -74,7 +84,7 @@ def costOf(work: Callable[[], int], groups: Sequence[Sequence[int]]) -> Cost:
     return moved / seconds, [1e12 * cpu / moved for cpu in used]
 
 
-def alone(operation: str, size: int) -> Cost:
+def alone(operation: str, size: int, rate: Rate = None) -> Cost:
     """
     One data server with a file that is written for the first time, until that is
     durable, or read.
@@ -100,6 +110,8 @@ def alone(operation: str, size: int) -> Cost:
             go(writing)
         make = reading if operation == "read" else writing
         warm(size)
+        if rate is not None:
+            site.slow(rate)
         return costOf(lambda: go(make), [site.pids[1:]])
     finally:
         site.stop()
@@ -241,76 +253,98 @@ def _around(size: int) -> Iterator[int]:
         yield from range(0, size, 65536)
 
 
-Figures = dict[tuple[str, str], list[Cost]]
-"""What was measured in each round, by operation and data."""
-
-
-def _measured(size: int, seconds: float) -> tuple[Figures, list[Outcome]]:
+class Round:
     """
-    One round.
+    What moving costs, measured once.
 
-    @return: what moving costs; what a client notices of it.
+    @ivar figures: what was found.
+    @ivar noticed: what a client notices of it: without, and with a repair.
     """
-    found: Figures = {}
-    for operation in ("read", "write"):
-        found[operation, ALONE] = [alone(operation, size // 2)]
-    noticed = []
-    for files in FILES:
-        data = f"{files} files of {size // files // MIB} MiB"
-        moving = MovingSite(size, files)
-        try:
-            moving.miss()
-            moving.comeBack()
-            if files == FILES[0]:
-                noticed = [moving.reads(seconds), moving.beside(seconds)]
-            warm(2 * size)
-            found["repair", data] = [costOf(moving.repair, moving.groups)]
-        finally:
-            moving.stop()
-        # What has been repaired is not in memory, as it is where one reads alone.
-        moving = MovingSite(size, files)
-        try:
-            moving.fill()
-            warm(2 * size)
-            found["drain", data] = [costOf(moving.drain, moving.groups)]
-        finally:
-            moving.stop()
-    return found, noticed
+
+    def __init__(self, size: int, seconds: float, rate: Rate = None) -> None:
+        """
+        @raise NoLimits: disks cannot be made so slow here.
+        """
+        self.figures: dict[tuple[str, str], Cost] = {}
+        self.noticed: list[Outcome] = []
+        for operation in ("read", "write"):
+            self.figures[operation, ALONE] = alone(operation, size // 2, rate)
+        for files in FILES:
+            data = f"{files} files of {size // files // MIB} MiB"
+            moving = MovingSite(size, files)
+            try:
+                moving.miss()
+                moving.comeBack()
+                if files == FILES[0] and rate is None:
+                    self.noticed = [moving.reads(seconds), moving.beside(seconds)]
+                self.figures["repair", data] = self._cost(
+                    moving, moving.repair, size, rate
+                )
+            finally:
+                moving.stop()
+            # What has been repaired is not in memory, as it is where one reads alone.
+            moving = MovingSite(size, files)
+            try:
+                moving.fill()
+                self.figures["drain", data] = self._cost(
+                    moving, moving.drain, size, rate
+                )
+            finally:
+                moving.stop()
+
+    def _cost(
+        self, moving: MovingSite, work: Callable[[], int], size: int, rate: Rate
+    ) -> Cost:
+        warm(2 * size)
+        if rate is not None:
+            moving.site.slow(rate)
+        return costOf(work, moving.groups)
 
 
-def lines(
-    size: int, rounds: int, seconds: float
-) -> tuple[list[list[str]], list[list[str]]]:
+def _costs(rounds: Sequence[Round]) -> list[list[str]]:
     """
-    @param size: bytes of the files of which some are moved.
-    @return: what moving costs; what a client notices of it: medians.
+    The medians, without a head.
     """
-    costs: Figures = {}
-    notices = []
-    for _ in range(rounds):
-        found, noticed = _measured(size, seconds)
-        notices.append(noticed)
-        for key, cost in found.items():
-            costs.setdefault(key, []).extend(cost)
-    bound = [rate for rate, _ in costs["write", ALONE]]
-    head = "operation,data,MB/s,of one that writes,MDS: CPU ms per GB,data servers"
-    first = [head.split(",")]
-    for (operation, data), each in costs.items():
-        rates = [rate for rate, _ in each]
+    rows = []
+    bound = [
+        min(each.figures[operation, ALONE][0] for operation in ("read", "write"))
+        for each in rounds
+    ]
+    for operation, data in rounds[0].figures:
+        costs = [each.figures[operation, data] for each in rounds]
+        rates = [rate for rate, _ in costs]
         share = median(rate / most for rate, most in zip(rates, bound))
-        used = [f"{median(cpu):,.1f}" for cpu in zip(*(cpus for _, cpus in each))]
+        used = [f"{median(cpu):,.1f}" for cpu in zip(*(cpus for _, cpus in costs))]
         cells = ["–"] * (2 - len(used)) + used
         rate = f"{median(rates) / 1e6:,.0f}"
-        first.append([operation, data, rate, f"{100 * share:.0f} %", *cells])
-    second = [["a client reads 64 KiB", "", "p99 µs", "MB/s"]]
+        rows.append([operation, data, rate, f"{100 * share:.0f} %", *cells])
+    return rows
+
+
+def lines(size: int, rounds: int, seconds: float) -> list[list[list[str]]]:
+    """
+    @param size: bytes of the files of which some are moved.
+    @return: tables: what moving costs; the same where disks are slow; what a client
+        notices of it.
+    """
+    head = "operation,data,MB/s,of the slower alone,MDS: CPU ms per GB,data servers"
+    done = [Round(size, seconds) for _ in range(rounds)]
+    first = [head.split(","), *_costs(done)]
+    second = [head.split(",")]
+    second[0][1] += f", each disk limited to {SLOW // 10**6} MB/s"
+    try:
+        second += _costs([Round(size, seconds, SLOW) for _ in range(rounds)])
+    except NoLimits as error:
+        second.append([f"not measured: {error}", *[""] * 5])
+    third = [["a client reads 64 KiB", "", "p99 µs", "MB/s"]]
     for number, what in enumerate(
         ("nothing else is done", f"repair limited to {LIMIT // MIB} MiB/s")
     ):
-        outcomes = [noticed[number] for noticed in notices]
+        outcomes = [each.noticed[number] for each in done]
         p99 = median(outcome.p99 for outcome in outcomes)
         speed = median(each.operations * 0.065536 / each.seconds for each in outcomes)
-        second.append([what, "", f"{p99:,.0f}", f"{speed:,.0f}"])
-    return first, second
+        third.append([what, "", f"{p99:,.0f}", f"{speed:,.0f}"])
+    return [first, second, third]
 
 
 def main() -> None:

@@ -184,7 +184,7 @@ def measure(rounds: int, seconds: float, held: int) -> str:
     scale = scaleLines((1, 2, 3), rounds, seconds)
     _say("repair and drain")
     moved = MOVED if seconds >= 1 else MOVED // 8
-    costs, noticed = movingLines(moved, rounds, seconds)
+    moving = movingLines(moved, rounds, seconds)
     memory = memoryLines(held)
     peer = (
         "nfs-ganesha (VFS)" if ganesha else "nfs-ganesha is not installed, or no root"
@@ -203,9 +203,7 @@ def measure(rounds: int, seconds: float, held: int) -> str:
             "NFSv4.1\n\n" + dataTable(data, lambda row: sizes[row.name]),
             "## More data servers, 1 MiB, 4 slots each\n\n" + table(scale),
             "## Bytes that move between data servers\n\n"
-            + table(costs)
-            + "\n\n"
-            + table(noticed),
+            + "\n\n".join(table(each) for each in moving),
             "## Memory of the metadata server\n\n" + table(memory),
         )
     )

@@ -17,6 +17,7 @@ import tempfile
 import time
 from typing import Any, Optional
 
+from benchmarks.limits import DiskLimits
 from benchmarks.wire import BenchmarkError
 from pnfs.admin.client import SOCKET
 
@@ -43,6 +44,7 @@ class OurSite:
     def __init__(
         self, dataServers: int, layout: str = "files", mirrors: int = 1
     ) -> None:
+        self._limits: Optional[DiskLimits] = None
         self._memory = memoryFolder("pnfs-bench-")
         self._disk = tempfile.mkdtemp(prefix="pnfs-bench-")
         for number in range(dataServers):
@@ -76,6 +78,22 @@ class OurSite:
         self.control = os.path.join(self._memory, "mds", SOCKET)
         self.pids = [self.mds, *[ds["pid"] for ds in told["data_servers"]]]
 
+    def slow(self, rate: int) -> None:
+        """
+        From now on each data server has a disk that reads and writes so many bytes per
+        second, and nothing of it in memory.
+
+        @raise NoLimits: not on this machine.
+        """
+        self._limits = DiskLimits(self._disk, rate)
+        for pid in self.pids[1:]:
+            self._limits.add(pid)
+        os.sync()
+        for folder, _, names in os.walk(self._disk):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
     def stop(self) -> None:
         """
         End it and remove what it has written.
@@ -83,6 +101,8 @@ class OurSite:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(60)
+        if self._limits is not None:
+            self._limits.stop()
         shutil.rmtree(self._memory, ignore_errors=True)
         shutil.rmtree(self._disk, ignore_errors=True)
 
