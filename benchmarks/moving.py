@@ -84,7 +84,7 @@ def costOf(work: Callable[[], int], groups: Sequence[Sequence[int]]) -> Cost:
     return moved / seconds, [1e12 * cpu / moved for cpu in used]
 
 
-def alone(operation: str, size: int, rate: Rate = None) -> Cost:
+def alone(operation: str, size: int) -> Cost:
     """
     One data server with a file that is written for the first time, until that is
     durable, or read.
@@ -110,8 +110,6 @@ def alone(operation: str, size: int, rate: Rate = None) -> Cost:
             go(writing)
         make = reading if operation == "read" else writing
         warm(size)
-        if rate is not None:
-            site.slow(rate)
         return costOf(lambda: go(make), [site.pids[1:]])
     finally:
         site.stop()
@@ -257,18 +255,25 @@ class Round:
     """
     What moving costs, measured once.
 
-    @ivar figures: what was found.
+    @ivar figures: what was found, by operation and data.
+    @ivar shares: of what one data server alone does.
     @ivar noticed: what a client notices of it: without, and with a repair.
     """
 
     def __init__(self, size: int, seconds: float, rate: Rate = None) -> None:
         """
+        @param rate: None: a data server alone is measured before and after everything,
+            as some machines are slower at times.
         @raise NoLimits: disks cannot be made so slow here.
         """
-        self.figures: dict[tuple[str, str], Cost] = {}
+        self._size = size
+        self._rate = rate
+        self.figures: dict[tuple[str, str], list[Cost]] = {}
+        self.shares: dict[tuple[str, str], float] = {}
         self.noticed: list[Outcome] = []
-        for operation in ("read", "write"):
-            self.figures[operation, ALONE] = alone(operation, size // 2, rate)
+        if rate is None:
+            self.figures["read", ALONE] = [alone("read", size // 2)]
+        self._bound = self._alone()
         for files in FILES:
             data = f"{files} files of {size // files // MIB} MiB"
             moving = MovingSite(size, files)
@@ -277,28 +282,40 @@ class Round:
                 moving.comeBack()
                 if files == FILES[0] and rate is None:
                     self.noticed = [moving.reads(seconds), moving.beside(seconds)]
-                self.figures["repair", data] = self._cost(
-                    moving, moving.repair, size, rate
-                )
+                cost = self._cost(moving, moving.repair)
             finally:
                 moving.stop()
+            self._found(("repair", data), cost)
             # What has been repaired is not in memory, as it is where one reads alone.
             moving = MovingSite(size, files)
             try:
                 moving.fill()
-                self.figures["drain", data] = self._cost(
-                    moving, moving.drain, size, rate
-                )
+                cost = self._cost(moving, moving.drain)
             finally:
                 moving.stop()
+            self._found(("drain", data), cost)
 
-    def _cost(
-        self, moving: MovingSite, work: Callable[[], int], size: int, rate: Rate
-    ) -> Cost:
-        warm(2 * size)
-        if rate is not None:
-            moving.site.slow(rate)
+    def _alone(self) -> float:
+        """
+        Bytes per second that one data server alone writes, which takes longer than to
+        read.
+        """
+        if self._rate is not None:
+            return self._rate
+        cost = alone("write", self._size // 2)
+        self.figures.setdefault(("write", ALONE), []).append(cost)
+        return cost[0]
+
+    def _cost(self, moving: MovingSite, work: Callable[[], int]) -> Cost:
+        warm(2 * self._size)
+        if self._rate is not None:
+            moving.site.slow(self._rate)
         return costOf(work, moving.groups)
+
+    def _found(self, key: tuple[str, str], cost: Cost) -> None:
+        before, self._bound = self._bound, self._alone()
+        self.figures[key] = [cost]
+        self.shares[key] = 2 * cost[0] / (before + self._bound)
 
 
 def _costs(rounds: Sequence[Round]) -> list[list[str]]:
@@ -306,18 +323,22 @@ def _costs(rounds: Sequence[Round]) -> list[list[str]]:
     The medians, without a head.
     """
     rows = []
-    bound = [
-        min(each.figures[operation, ALONE][0] for operation in ("read", "write"))
-        for each in rounds
-    ]
     for operation, data in rounds[0].figures:
-        costs = [each.figures[operation, data] for each in rounds]
-        rates = [rate for rate, _ in costs]
-        share = median(rate / most for rate, most in zip(rates, bound))
+        key = operation, data
+        costs = [cost for each in rounds for cost in each.figures[key]]
+        speed = median(speed for speed, _ in costs) / 1e6
+        shares = [100 * each.shares[key] for each in rounds if key in each.shares]
         used = [f"{median(cpu):,.1f}" for cpu in zip(*(cpus for _, cpus in costs))]
-        cells = ["–"] * (2 - len(used)) + used
-        rate = f"{median(rates) / 1e6:,.0f}"
-        rows.append([operation, data, rate, f"{100 * share:.0f} %", *cells])
+        rows.append(
+            [
+                operation,
+                data,
+                f"{speed:,.0f}",
+                f"{median(shares):.0f} %" if shares else "–",
+                *["–"] * (2 - len(used)),
+                *used,
+            ]
+        )
     return rows
 
 
@@ -327,11 +348,10 @@ def lines(size: int, rounds: int, seconds: float) -> list[list[list[str]]]:
     @return: tables: what moving costs; the same where disks are slow; what a client
         notices of it.
     """
-    head = "operation,data,MB/s,of the slower alone,MDS: CPU ms per GB,data servers"
+    head = "operation,data,MB/s,%s,MDS: CPU ms per GB,data servers"
     done = [Round(size, seconds) for _ in range(rounds)]
-    first = [head.split(","), *_costs(done)]
-    second = [head.split(",")]
-    second[0][1] += f", each disk limited to {SLOW // 10**6} MB/s"
+    first = [(head % "of one that writes alone").split(","), *_costs(done)]
+    second = [(head % f"of a disk limited to {SLOW // 10**6} MB/s").split(",")]
     try:
         second += _costs([Round(size, seconds, SLOW) for _ in range(rounds)])
     except NoLimits as error:
