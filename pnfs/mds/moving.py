@@ -292,8 +292,8 @@ class Moving:
         self, uuid: bytes, name: bytes, size: Optional[int], mtime: Optional[int]
     ) -> None:
         """
-        Every data file is as long as the file, and none is newer: to users it would
-        have been modified now.
+        Every data file is as long as the file, and none is newer than that, or to users
+        it would have been modified now.
 
         @param size: None if it is so; C{mtime}: likewise.
         """

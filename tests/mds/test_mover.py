@@ -190,6 +190,23 @@ class MoverTests(MoverCase):
         self.assertMoved()
         self.assertEqual(os.listdir(os.path.join(self.state, "jobs")), [])
 
+    def test_asksOnceOfClosed(self) -> None:
+        """
+        Of a file that no client has open it is asked once what has changed while it was
+        copied, of another one also before clients have to wait.
+        """
+        asked = self.askedForChanges()
+        self.done(self.move())
+        self.assertMoved()
+        self.assertEqual(len(asked), 2)
+        self.closed(self.fh, self.stateid)
+        asked.clear()
+        back = self.command(
+            "file.move", paths=["/export/f"], to=[self.leaving], **{"from": self.to[0]}
+        )
+        self.done(back)
+        self.assertEqual(len(asked), 1)
+
     def test_quiet(self) -> None:
         """
         When nothing is left to be tidied up a server without jobs looks for nothing any

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 import pnfs.mds.repairs
 import pnfs.mds.transfer
+from pnfs.backends.ds.memory import MemoryDataServerBackend
 from pnfs.backends.errors import NoSpace
 from pnfs.config import MDSConfig
 from pnfs.nfs4 import requests
@@ -79,6 +80,27 @@ class RepairsCase(SiteCase):
         fh, stateid = self.mounted.create(name)
         self.assertEqual(self.mounted.write(fh, stateid, 0, data, 2), len(data))
         return fh, stateid
+
+    def askedForChanges(self) -> list[bytes]:
+        """
+        From now on: the names of data files of which a data server was asked what has
+        changed.
+        """
+        asked: list[bytes] = []
+        changes = MemoryDataServerBackend.changes
+
+        async def counting(ds: Any, name: bytes, token: bytes) -> Any:
+            asked.append(name)
+            return await changes(ds, name, token)
+
+        self.patch(MemoryDataServerBackend, "changes", counting)
+        return asked
+
+    def closed(self, fh: bytes, stateid: bytes) -> None:
+        """
+        Close a file.
+        """
+        self.mounted.run(requests.putfh(fh), requests.close(stateid))
 
     def lose(self, name: bytes, uuid: bytes) -> None:
         """
@@ -287,6 +309,25 @@ class RepairsTests(RepairsCase):
         self.mds.repairs.limit = 0
         self.returns()
         self.assertRepaired()
+
+    def test_asksOnceOfClosed(self) -> None:
+        """
+        Of a file that no client has open it is asked once what has changed while it was
+        copied, of another one also before clients have to wait.
+        """
+        self.patch(pnfs.mds.transfer, "SMALL", 1000)
+        asked = self.askedForChanges()
+        self.returns()
+        self.assertRepaired()
+        self.assertEqual(len(asked), 2)
+        self.closed(self.fh, self.stateid)
+        self.killDataServer(self.number(self.uuid))
+        self.rest(12)
+        self.lose(b"f", self.uuid)
+        asked.clear()
+        self.returns()
+        self.assertRepaired()
+        self.assertEqual(len(asked), 1)
 
     def test_sourceDies(self) -> None:
         """
