@@ -5,7 +5,8 @@ Is a range of a file in the page cache? And how to get it there.
 C{cachestat(2)} (Linux 6.5) counts the cached pages of a range in one call of a
 few microseconds. Older kernels are asked with reads that must not wait
 (C{RWF_NOWAIT}) of one byte here and there. C{mincore} is no choice: it needs a
-mapping, and a truncated mapping is SIGBUS.
+mapping for each question. Where a file is mapped to have pages read, nobody touches the
+mapping: if the file has been truncated, that would be SIGBUS.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections import deque
 from typing import Any, Callable, Coroutine, Optional
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
@@ -745,6 +746,23 @@ class PageTests(LocalTestCase):
         self.assertTrue(cached(fd, 700_000, 1))
         self.assertFalse(populate(fd, 1 << 19, 1 << 20))
         self.assertFalse(populate(fd, 1 << 20, 4096))
+
+    def test_loaded(self) -> None:
+        """
+        All of a range is there when it has been loaded, without help of what the kernel
+        may do in the background, and however it is done.
+        """
+        cached = local_pages.cachestat()
+        # More than most kernels read without being asked.
+        size = 32 << 20
+        self.successResultOf(self.put(bytes(size)))
+        fd = self.backend._entries[NAME].fd
+        for way in (local_pages.populating(), None):
+            self.evict()
+            self.patch(local_pages, "_populate", way)
+            with mock.patch.object(os, "posix_fadvise"):
+                local_pages.loadPages(fd, 5, size - 5, 0)
+            self.assertTrue(cached(fd, 0, size))
 
     def test_cutWhileLoading(self) -> None:
         """
