@@ -203,7 +203,10 @@ def measure(rounds: int, seconds: float, held: int) -> str:
             "NFSv4.1\n\n" + dataTable(data, lambda row: sizes[row.name]),
             "## More data servers, 1 MiB, 4 slots each\n\n" + table(scale),
             "## Bytes that move between data servers\n\n"
-            + "\n\n".join(table(each) for each in moving),
+            + "\n\n".join(table(each) for each in moving)
+            + "\n\nThree data servers with two mirrors: what is repaired goes to one, "
+            "what is drained to two of them. Where disks are limited, nothing is in "
+            "memory when it begins.",
             "## Memory of the metadata server\n\n" + table(memory),
         )
     )
